@@ -1,0 +1,193 @@
+#include "engine/answer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "chunking/text/sentence.h"
+#include "engine/preparation.h"
+#include "index/tail.h"
+
+namespace cairn::engine {
+namespace {
+
+constexpr float kSimilarityWeight = 0.45f;
+constexpr float kCoverageWeight = 0.35f;
+constexpr float kPassageWeight = 0.2f;
+// Maximal marginal relevance: how much of a sentence's score it loses by repeating a chosen one.
+constexpr float kRedundancyPenalty = 0.5f;
+// Shorter sentences are headings and fragments; longer ones are not sentences.
+constexpr size_t kMinSentenceTerms = 3;
+constexpr size_t kMaxSentenceBytes = 1200;
+constexpr size_t kMaxSentencesAsked = 100;
+
+struct Candidate {
+  size_t passage = 0;
+  size_t begin = 0;  // In the passage's text.
+  std::string_view text;
+  float score = 0;
+  size_t row = 0;  // Of the vectors.
+};
+
+std::string_view Trim(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t\n\r");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\n\r") - first + 1);
+}
+
+float Dot(const float* a, const float* b, size_t n) {
+  float sum = 0;
+  for (size_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+// The question's terms with the weight each carries: rarer among the passages' sentences weighs
+// more, ln(1 + S / s) over S sentences of which s have the term.
+class Coverage {
+ public:
+  Coverage(const chunking::Analyzer& analyzer, std::string_view question) : analyzer_(analyzer) {
+    for (const std::string& t : analyzer.Terms(question)) weights_.try_emplace(t, 0.0f);
+  }
+
+  // The question's terms that occur in `text`, and the number of all terms in it.
+  absl::flat_hash_set<std::string> Find(std::string_view text, size_t* length) const {
+    absl::flat_hash_set<std::string> found;
+    *length = 0;
+    analyzer_.Analyze(text, [&](std::string_view term) {
+      ++*length;
+      const std::string owned(term);
+      if (weights_.contains(owned)) found.insert(owned);
+    });
+    return found;
+  }
+
+  void Weigh(const std::vector<absl::flat_hash_set<std::string>>& sentences) {
+    for (auto& [term, weight] : weights_) {
+      size_t with = 0;
+      for (const auto& s : sentences) with += s.contains(term);
+      weight = with == 0
+                   ? 0.0f
+                   : std::log1p(static_cast<float>(sentences.size()) / static_cast<float>(with));
+      total_ += weight;
+    }
+  }
+
+  float Of(const absl::flat_hash_set<std::string>& found) const {
+    float sum = 0;
+    for (const std::string& t : found) sum += weights_.find(t)->second;
+    return total_ > 0 ? sum / total_ : 0.0f;
+  }
+
+ private:
+  const chunking::Analyzer& analyzer_;
+  absl::flat_hash_map<std::string, float> weights_;
+  float total_ = 0;
+};
+
+// The sentences of all passages that could stand in an answer.
+std::vector<Candidate> CollectSentences(const std::vector<SearchHit>& passages) {
+  std::vector<Candidate> candidates;
+  absl::flat_hash_set<std::string_view, index::StringViewHash, std::equal_to<>> seen;
+  for (size_t p = 0; p < passages.size(); ++p) {
+    const std::string_view text = passages[p].text;
+    for (const chunking::Span& span : chunking::SplitSentences(text)) {
+      const std::string_view sentence = Trim(text.substr(span.begin, span.size()));
+      if (sentence.empty() || sentence.size() > kMaxSentenceBytes || sentence.front() == '#') {
+        continue;
+      }
+      if (!seen.insert(sentence).second) continue;
+      Candidate c;
+      c.passage = p;
+      c.begin = static_cast<size_t>(sentence.data() - text.data());
+      c.text = sentence;
+      candidates.push_back(c);
+    }
+  }
+  return candidates;
+}
+
+}  // namespace
+
+absl::StatusOr<AskResponse> RunAsk(const SearchContext& context, const AskRequest& request) {
+  if (request.sentences < 1 || request.sentences > kMaxSentencesAsked) {
+    return absl::InvalidArgumentError(absl::StrCat("sentences must be 1 to ", kMaxSentencesAsked));
+  }
+  SearchRequest search;
+  search.collection = request.collection;
+  search.query = request.question;
+  search.k = request.passages;
+  search.filter = request.filter;
+  absl::StatusOr<SearchResponse> found = RunSearch(context, search);
+  if (!found.ok()) return found.status();
+  AskResponse response;
+  response.passages = std::move(found->hits);
+
+  std::vector<Candidate> candidates = CollectSentences(response.passages);
+  Coverage coverage(*context.analyzer, request.question);
+  std::vector<absl::flat_hash_set<std::string>> found_terms;
+  size_t kept = 0;
+  for (const Candidate& c : candidates) {
+    size_t length = 0;
+    auto terms = coverage.Find(c.text, &length);
+    if (length < kMinSentenceTerms) continue;
+    candidates[kept++] = c;
+    found_terms.push_back(std::move(terms));
+  }
+  candidates.resize(kept);
+  if (candidates.empty()) return response;
+  coverage.Weigh(found_terms);
+
+  const size_t dim = context.embedder->dim();
+  std::vector<std::string_view> texts = {std::string_view(request.question)};
+  for (const Candidate& c : candidates) texts.push_back(c.text);
+  std::vector<float> vectors(texts.size() * dim);
+  if (absl::Status s = context.embedder->Embed(texts, absl::MakeSpan(vectors)); !s.ok()) return s;
+  const float best_passage = std::max(response.passages.front().score, 1e-6f);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    Candidate& c = candidates[i];
+    c.row = i + 1;
+    c.score = kSimilarityWeight * Dot(vectors.data(), &vectors[c.row * dim], dim) +
+              kCoverageWeight * coverage.Of(found_terms[i]) +
+              kPassageWeight * response.passages[c.passage].score / best_passage;
+  }
+
+  std::vector<Candidate> chosen;
+  while (chosen.size() < request.sentences && !candidates.empty()) {
+    size_t best = 0;
+    float best_value = -1e9f;
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      float repeated = 0;
+      for (const Candidate& other : chosen) {
+        repeated = std::max(repeated,
+                            Dot(&vectors[candidates[i].row * dim], &vectors[other.row * dim], dim));
+      }
+      const float value = candidates[i].score - kRedundancyPenalty * repeated;
+      if (value > best_value) {
+        best_value = value;
+        best = i;
+      }
+    }
+    chosen.push_back(candidates[best]);
+    candidates.erase(candidates.begin() + static_cast<ptrdiff_t>(best));
+  }
+  for (const Candidate& c : chosen) {
+    const SearchHit& passage = response.passages[c.passage];
+    AnswerSentence& sentence = response.sentences.emplace_back();
+    sentence.text = c.text;
+    sentence.score = c.score;
+    sentence.citation.document_id = passage.document_id;
+    sentence.citation.chunk_id = passage.chunk_id;
+    sentence.citation.begin = passage.begin + c.begin;
+    sentence.citation.end = sentence.citation.begin + c.text.size();
+    sentence.citation.title = passage.title;
+    sentence.citation.source_uri = passage.source_uri;
+  }
+  return response;
+}
+
+}  // namespace cairn::engine

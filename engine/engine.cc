@@ -1,0 +1,267 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/answer.h"
+#include "engine/ingest.h"
+#include "engine/model/static_embedder.h"
+#include "engine/preparation.h"
+#include "engine/search.h"
+#include "index/store.h"
+#include "index/verify.h"
+
+namespace cairn {
+namespace {
+
+constexpr size_t kMaxProblemsKept = 1000;
+
+// A setting given for a collection that exists already must be the one it has.
+template <typename T>
+absl::Status Agree(const std::string& collection, const char* what, const std::optional<T>& asked,
+                   const T& stored) {
+  if (!asked.has_value() || *asked == stored) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("collection ", collection, " was created with ",
+                                                    what, " ", stored, ", not ", *asked,
+                                                    ": leave it out, or name another collection"));
+}
+
+index::CollectionSettings NewSettings(const CollectionOptions& options,
+                                      const engine::Embedder& embedder) {
+  index::CollectionSettings s;
+  s.chunker = options.chunker.value_or(s.chunker);
+  s.chunk_tokens = options.chunk_tokens.value_or(s.chunk_tokens);
+  s.overlap_tokens = options.overlap_tokens.value_or(s.overlap_tokens);
+  s.analyzer = options.analyzer.value_or(s.analyzer);
+  s.embedder_fingerprint = embedder.fingerprint();
+  s.dim = static_cast<uint32_t>(embedder.dim());
+  return s;
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  struct Open {
+    std::shared_ptr<index::Collection> collection;
+    std::shared_ptr<const engine::Preparation> preparation;
+
+    engine::SearchContext Context(const engine::StaticEmbedder& embedder) const {
+      return {collection.get(), &preparation->analyzer(), &embedder};
+    }
+  };
+
+  std::unique_ptr<engine::StaticEmbedder> embedder;
+  std::unique_ptr<index::Store> store;
+
+  absl::Mutex mutex;
+  absl::flat_hash_map<std::string, Open> open ABSL_GUARDED_BY(mutex);
+
+  absl::StatusOr<Open> Find(std::string_view name) ABSL_LOCKS_EXCLUDED(mutex) {
+    absl::MutexLock lock(&mutex);
+    const auto it = open.find(std::string(name));
+    if (it != open.end()) return it->second;
+    absl::StatusOr<std::shared_ptr<index::Collection>> collection = store->Find(name);
+    if (!collection.ok()) return collection.status();
+    absl::StatusOr<std::unique_ptr<engine::Preparation>> preparation =
+        engine::Preparation::Create((*collection)->settings(), embedder.get());
+    if (!preparation.ok()) return preparation.status();
+    return open[std::string(name)] = {*collection, *std::move(preparation)};
+  }
+
+  absl::StatusOr<Open> FindOrCreate(const IngestOptions& options) {
+    const CollectionOptions& asked = options.create;
+    absl::StatusOr<index::CollectionRow> row = store->Describe(options.collection);
+    if (absl::IsNotFound(row.status())) {
+      const index::CollectionSettings settings = NewSettings(asked, *embedder);
+      // Refuses bad settings before they are stored.
+      absl::StatusOr<std::unique_ptr<engine::Preparation>> preparation =
+          engine::Preparation::Create(settings, embedder.get());
+      if (!preparation.ok()) return preparation.status();
+      absl::Status created = store->Create(options.collection, settings).status();
+      // Another thread may have been first; its settings are checked like any other's.
+      if (!created.ok() && !absl::IsAlreadyExists(created)) return created;
+      row = store->Describe(options.collection);
+    }
+    if (!row.ok()) return row.status();
+    const index::CollectionSettings& s = row->settings;
+    absl::Status agreed = Agree(options.collection, "chunker", asked.chunker, s.chunker);
+    if (agreed.ok()) {
+      agreed = Agree(options.collection, "chunk size", asked.chunk_tokens, s.chunk_tokens);
+    }
+    if (agreed.ok()) {
+      agreed = Agree(options.collection, "overlap", asked.overlap_tokens, s.overlap_tokens);
+    }
+    if (agreed.ok()) agreed = Agree(options.collection, "analyser", asked.analyzer, s.analyzer);
+    if (agreed.ok()) {
+      agreed = Agree(options.collection, "embedder",
+                     std::optional<std::string>(embedder->fingerprint()), s.embedder_fingerprint);
+    }
+    if (!agreed.ok()) return agreed;
+    return Find(options.collection);
+  }
+};
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& store_directory,
+                                                     const EngineOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  absl::StatusOr<std::unique_ptr<engine::StaticEmbedder>> embedder =
+      options.embedder.empty() ? engine::StaticEmbedder::Default()
+                               : engine::StaticEmbedder::Load(options.embedder);
+  if (!embedder.ok()) return embedder.status();
+  impl->embedder = *std::move(embedder);
+  index::StoreOptions store;
+  store.rows.create_if_missing = options.create_if_missing;
+  store.rows.read_only = options.read_only;
+  store.rows.min_free_bytes = options.min_free_bytes;
+  absl::StatusOr<std::unique_ptr<index::Store>> opened = index::Store::Open(store_directory, store);
+  if (!opened.ok()) return opened.status();
+  impl->store = *std::move(opened);
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+absl::StatusOr<IngestReport> Engine::IngestPaths(absl::Span<const std::string> paths,
+                                                 const IngestOptions& options) {
+  absl::StatusOr<Impl::Open> open = impl_->FindOrCreate(options);
+  if (!open.ok()) return open.status();
+  return engine::IngestPaths(open->collection.get(), *open->preparation, paths, options);
+}
+
+absl::StatusOr<IngestReport> Engine::IngestDocuments(absl::Span<const InputDocument> documents,
+                                                     const IngestOptions& options) {
+  absl::StatusOr<Impl::Open> open = impl_->FindOrCreate(options);
+  if (!open.ok()) return open.status();
+  return engine::IngestDocuments(open->collection.get(), *open->preparation, documents, options);
+}
+
+absl::StatusOr<SearchResponse> Engine::Search(const SearchRequest& request) const {
+  absl::StatusOr<Impl::Open> open = impl_->Find(request.collection);
+  if (!open.ok()) return open.status();
+  return engine::RunSearch(open->Context(*impl_->embedder), request);
+}
+
+absl::StatusOr<AskResponse> Engine::Ask(const AskRequest& request) const {
+  absl::StatusOr<Impl::Open> open = impl_->Find(request.collection);
+  if (!open.ok()) return open.status();
+  return engine::RunAsk(open->Context(*impl_->embedder), request);
+}
+
+absl::StatusOr<StoredDocument> Engine::Get(std::string_view collection, std::string_view id) const {
+  absl::StatusOr<Impl::Open> open = impl_->Find(collection);
+  if (!open.ok()) return open.status();
+  absl::StatusOr<index::DocumentRow> row = open->collection->GetDocument(id);
+  if (!row.ok()) return row.status();
+  std::vector<index::ChunkId> ids(row->chunk_count);
+  for (uint32_t i = 0; i < row->chunk_count; ++i) ids[i] = row->first_chunk + i;
+  std::vector<index::ChunkId> found;
+  std::vector<index::ChunkRow> chunks;
+  if (absl::Status s = open->collection->GetChunks(ids, &found, &chunks); !s.ok()) return s;
+  if (found.size() != ids.size()) {
+    return absl::NotFoundError(
+        absl::StrCat("document \"", std::string(id), "\" was deleted or replaced meanwhile"));
+  }
+  StoredDocument document;
+  document.id = id;
+  document.title = row->title;
+  document.source_uri = row->source_uri;
+  document.media_type = row->media_type;
+  document.metadata = std::move(row->metadata);
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    index::ChunkRow& c = chunks[i];
+    document.text += c.gap;
+    // A chunk may repeat the end of its predecessor.
+    document.text.resize(std::min(document.text.size(), c.span.begin));
+    document.text += c.text;
+    document.chunks.push_back(
+        {found[i], c.span.begin, c.span.end, c.token_count, std::move(c.headings)});
+  }
+  document.text += row->trailing;
+  return document;
+}
+
+absl::StatusOr<std::vector<std::string>> Engine::List(std::string_view collection,
+                                                      std::string_view after, size_t limit,
+                                                      std::string_view filter) const {
+  absl::StatusOr<Impl::Open> open = impl_->Find(collection);
+  if (!open.ok()) return open.status();
+  if (filter.empty()) return open->collection->ListDocuments(after, limit, nullptr);
+  absl::StatusOr<index::Filter> parsed = index::Filter::Parse(filter);
+  if (!parsed.ok()) return parsed.status();
+  return open->collection->ListDocuments(after, limit, &*parsed);
+}
+
+absl::StatusOr<std::vector<bool>> Engine::Delete(std::string_view collection,
+                                                 absl::Span<const std::string> ids) {
+  absl::StatusOr<Impl::Open> open = impl_->Find(collection);
+  if (!open.ok()) return open.status();
+  std::vector<bool> deleted;
+  if (absl::Status s = open->collection->Delete(ids, &deleted); !s.ok()) return s;
+  return deleted;
+}
+
+absl::Status Engine::DeleteCollection(std::string_view collection) {
+  absl::MutexLock lock(&impl_->mutex);
+  if (absl::Status s = impl_->store->Drop(collection); !s.ok()) return s;
+  impl_->open.erase(std::string(collection));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StoreInfo> Engine::Stats() const {
+  StoreInfo info;
+  info.uuid = impl_->store->rows().uuid();
+  info.disk_bytes = impl_->store->rows().DiskBytes();
+  absl::StatusOr<std::vector<std::string>> names = impl_->store->List();
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    absl::StatusOr<std::shared_ptr<index::Collection>> found = impl_->store->Find(name);
+    if (absl::IsNotFound(found.status())) continue;  // Deleted meanwhile.
+    if (!found.ok()) return found.status();
+    const index::CollectionSettings& s = (*found)->settings();
+    const index::CollectionStats stats = (*found)->Stats();
+    CollectionInfo& c = info.collections.emplace_back();
+    c.name = name;
+    c.chunker = s.chunker;
+    c.chunk_tokens = s.chunk_tokens;
+    c.overlap_tokens = s.overlap_tokens;
+    c.analyzer = s.analyzer;
+    c.embedder_fingerprint = s.embedder_fingerprint;
+    c.dim = s.dim;
+    c.documents = stats.documents;
+    c.chunks = stats.chunks;
+    c.terms = stats.terms;
+    c.average_terms = stats.chunks == 0 ? 0
+                                        : static_cast<double>(stats.total_length) /
+                                              static_cast<double>(stats.chunks);
+    c.memory_bytes = stats.memory_bytes;
+  }
+  return info;
+}
+
+absl::StatusOr<VerifyResult> Engine::Verify() const {
+  VerifyResult result;
+  index::VerifyReport report;
+  absl::Status s = index::VerifyStore(
+      impl_->store->rows(),
+      [&](const std::string& problem) {
+        if (result.problems.size() < kMaxProblemsKept) result.problems.push_back(problem);
+      },
+      &report);
+  if (!s.ok()) return s;
+  result.collections = report.collections;
+  result.documents = report.documents;
+  result.chunks = report.chunks;
+  result.vectors = report.vectors;
+  result.terms = report.terms;
+  result.problem_count = report.problems;
+  return result;
+}
+
+std::string_view Version() { return CAIRN_VERSION; }
+
+}  // namespace cairn

@@ -1,0 +1,296 @@
+// cairn's public API: documents in; ranked, cited passages out.
+//
+//   absl::StatusOr<std::unique_ptr<cairn::Engine>> engine =
+//       cairn::Engine::Open("my.store", {.create_if_missing = true});
+//   cairn::IngestOptions ingest;
+//   (*engine)->IngestPaths({"manuals/"}, ingest);
+//   cairn::SearchRequest request;
+//   request.query = "how do I hold a package back?";
+//   absl::StatusOr<cairn::SearchResponse> found = (*engine)->Search(request);
+//   for (const cairn::SearchHit& hit : found->hits) std::cout << hit.document_id << hit.text;
+//
+// All byte offsets (spans, citations) refer to the document's normalised text (Engine::Get).
+#ifndef CAIRN_ENGINE_ENGINE_H_
+#define CAIRN_ENGINE_ENGINE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "chunking/metadata.h"
+
+namespace cairn {
+
+using Metadata = chunking::Metadata;
+using MetadataValue = chunking::MetadataValue;
+
+struct EngineOptions {
+  bool create_if_missing = false;
+  // Opens beside another process that writes; sees what was committed when it opened.
+  bool read_only = false;
+  // Directory of a static embedding model (config.json, model.safetensors, tokenizer.json); empty:
+  // the model compiled into the library.
+  std::string embedder;
+  // Writing stops, with a clear error, when less than this is free on the store's disk.
+  uint64_t min_free_bytes = uint64_t{128} << 20;
+};
+
+// ---------------------------------------------------------------------------------- ingestion
+
+// How a collection cuts and reads its documents. Fixed when the collection is created; a value
+// given for an existing collection must agree with it.
+struct CollectionOptions {
+  std::optional<std::string> chunker;      // "structure" (default), "sentence", "fixed"
+  std::optional<uint32_t> chunk_tokens;    // 512
+  std::optional<uint32_t> overlap_tokens;  // 0; "fixed" only
+  std::optional<std::string> analyzer;     // "english"
+};
+
+// A record or file that was skipped, or a duplicate that replaced its predecessor.
+struct IngestIssue {
+  std::string source;  // File, or "-".
+  uint64_t line = 0;   // 1-based; 0: the whole source.
+  std::string reason;
+};
+
+struct IngestProgress {
+  uint64_t bytes_read = 0;
+  uint64_t bytes_total = 0;  // 0 while unknown (standard input).
+  uint64_t documents = 0;    // Durable.
+};
+
+struct IngestOptions {
+  std::string collection = "default";
+  CollectionOptions create;
+  Metadata metadata;  // Added to every document; wins over the document's own.
+  // "auto", "text", "markdown", "html", "jsonl", "trec"
+  std::string format = "auto";
+  bool strict = false;  // Stop at the first issue. What was acknowledged before stays.
+  int threads = 0;      // Workers that chunk and embed; 0: one per core.
+  size_t max_document_bytes = size_t{64} << 20;
+  // Called from one thread at a time, not necessarily the caller's.
+  std::function<void(const IngestIssue&)> on_issue;
+  std::function<void(const IngestProgress&)> on_progress;
+  // A document's rows are on disk: no crash loses it from here on.
+  std::function<void(const std::string& document_id)> on_durable;
+};
+
+struct IngestReport {
+  uint64_t created = 0;
+  uint64_t replaced = 0;
+  uint64_t unchanged = 0;
+  uint64_t issues = 0;
+  uint64_t chunks = 0;  // Written.
+  uint64_t bytes = 0;   // Read.
+};
+
+// A document handed over in memory. `text` is UTF-8 of the named format.
+struct InputDocument {
+  std::string id;
+  std::string title;
+  std::string text;
+  Metadata metadata;
+  std::string source_uri;
+  std::string format = "text";  // "text", "markdown", "html"
+};
+
+// ---------------------------------------------------------------------------------- search
+
+enum class SearchMode : uint8_t { kHybrid, kLexical, kVector };
+enum class Granularity : uint8_t { kChunk, kDocument };  // kDocument: each document's best chunk.
+enum class Fusion : uint8_t { kConvex, kRrf };
+
+struct SearchRequest {
+  std::string collection = "default";
+  std::string query;
+  size_t k = 10;  // 1 to 1,000,000.
+  SearchMode mode = SearchMode::kHybrid;
+  Granularity granularity = Granularity::kChunk;
+  std::string filter;  // On document metadata, e.g. `lang = "en" AND year >= 2020`; empty: none.
+  // Texts, titles, headings and sources of the hits; without them a hit has ids and scores only.
+  bool with_text = true;
+  Fusion fusion = Fusion::kConvex;
+  std::optional<float>
+      alpha;  // Weight of the vector score; unset: what the embedder's maker advises.
+  float k1 = 0.9f;
+  float b = 0.4f;
+};
+
+struct SearchComponent {
+  uint32_t rank = 0;     // From 1; 0: not among the chunks this search returned.
+  bool known = false;    // Whether the scores below are known (a cosine may be without a rank).
+  float raw = 0;         // BM25 score, or cosine.
+  float normalized = 0;  // Its share before weighting.
+};
+
+struct SearchHit {
+  std::string document_id;
+  uint64_t chunk_id = 0;
+  float score = 0;
+  SearchComponent lexical;
+  SearchComponent vector;
+  // With SearchRequest::with_text:
+  uint32_t ordinal = 0;  // Of the chunk in its document, from 0.
+  size_t begin = 0;      // Byte span of the chunk in the document's text.
+  size_t end = 0;
+  std::string text;
+  std::string title;
+  std::vector<std::string> headings;
+  std::string source_uri;
+  Metadata metadata;
+};
+
+// Wall-clock microseconds.
+struct SearchTimings {
+  double analyze = 0;     // Query to terms.
+  double embed = 0;       // Query to vector.
+  double candidates = 0;  // Index search, fusion and grouping.
+  double fetch = 0;       // Texts.
+};
+
+struct SearchResponse {
+  std::vector<SearchHit> hits;  // Best first; ties by ascending chunk id.
+  SearchTimings timings;
+  float alpha = 0;  // As used by convex fusion.
+};
+
+// ---------------------------------------------------------------------------------- answers
+
+struct AskRequest {
+  std::string collection = "default";
+  std::string question;
+  size_t passages = 8;   // Read.
+  size_t sentences = 3;  // In the answer, at most.
+  std::string filter;
+};
+
+struct Citation {
+  std::string document_id;
+  uint64_t chunk_id = 0;
+  size_t begin = 0;  // Byte span of the sentence in the document's text.
+  size_t end = 0;
+  std::string title;
+  std::string source_uri;
+};
+
+struct AnswerSentence {
+  std::string text;
+  float score = 0;
+  Citation citation;
+};
+
+struct AskResponse {
+  std::vector<AnswerSentence> sentences;  // Best first. Empty: nothing found.
+  std::vector<SearchHit> passages;        // What was read, best first.
+};
+
+// ---------------------------------------------------------------------------------- the rest
+
+struct StoredChunk {
+  uint64_t id = 0;
+  size_t begin = 0;
+  size_t end = 0;
+  uint32_t tokens = 0;
+  std::vector<std::string> headings;
+};
+
+struct StoredDocument {
+  std::string id;
+  std::string title;
+  std::string text;  // Normalised.
+  std::string source_uri;
+  std::string media_type;
+  Metadata metadata;
+  std::vector<StoredChunk> chunks;
+};
+
+struct CollectionInfo {
+  std::string name;
+  std::string chunker;
+  uint32_t chunk_tokens = 0;
+  uint32_t overlap_tokens = 0;
+  std::string analyzer;
+  std::string embedder_fingerprint;
+  uint32_t dim = 0;
+  uint64_t documents = 0;
+  uint64_t chunks = 0;
+  uint64_t terms = 0;
+  double average_terms = 0;   // Per chunk.
+  uint64_t memory_bytes = 0;  // Of the in-memory index.
+};
+
+struct StoreInfo {
+  std::string uuid;
+  uint64_t disk_bytes = 0;
+  std::vector<CollectionInfo> collections;
+};
+
+struct VerifyResult {
+  uint64_t collections = 0;
+  uint64_t documents = 0;
+  uint64_t chunks = 0;
+  uint64_t vectors = 0;
+  uint64_t terms = 0;
+  std::vector<std::string> problems;  // Empty: the store is sound. At most 1,000 are kept.
+  uint64_t problem_count = 0;
+};
+
+// One open store. Thread-safe: any number of searches beside one ingestion (ingestions into one
+// collection take turns batch by batch).
+//
+// Errors are absl::Status: NotFound (store, collection, document), InvalidArgument (a request or
+// filter; the message points at the place), FailedPrecondition (store locked, newer format,
+// collection made with other settings), ResourceExhausted (disk full), DataLoss (damage).
+class Engine {
+ public:
+  static absl::StatusOr<std::unique_ptr<Engine>> Open(const std::string& store_directory,
+                                                      const EngineOptions& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Reads files, directories (recursively, symbolic links not followed) and "-" (standard input).
+  // Text, Markdown, HTML, JSONL (BEIR) and TREC SGML, by content and extension. A document's id is
+  // its own, or its path. Upserts: unchanged documents cost a hash, nothing else; so a job that was
+  // stopped goes on where it was when run again.
+  absl::StatusOr<IngestReport> IngestPaths(absl::Span<const std::string> paths,
+                                           const IngestOptions& options);
+  absl::StatusOr<IngestReport> IngestDocuments(absl::Span<const InputDocument> documents,
+                                               const IngestOptions& options);
+
+  absl::StatusOr<SearchResponse> Search(const SearchRequest& request) const;
+  // Extractive: the sentences of the best passages that answer best, each with its citation.
+  absl::StatusOr<AskResponse> Ask(const AskRequest& request) const;
+
+  absl::StatusOr<StoredDocument> Get(std::string_view collection, std::string_view id) const;
+  // Ids in byte order after `after` (exclusive), at most `limit`, that match the filter.
+  absl::StatusOr<std::vector<std::string>> List(std::string_view collection, std::string_view after,
+                                                size_t limit, std::string_view filter) const;
+  // deleted[i]: ids[i] existed. Durable on return, and seen by the next search.
+  absl::StatusOr<std::vector<bool>> Delete(std::string_view collection,
+                                           absl::Span<const std::string> ids);
+  absl::Status DeleteCollection(std::string_view collection);
+
+  absl::StatusOr<StoreInfo> Stats() const;
+  absl::StatusOr<VerifyResult> Verify() const;
+
+ private:
+  struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// The version of the library, e.g. "0.1.0".
+std::string_view Version();
+
+}  // namespace cairn
+
+#endif  // CAIRN_ENGINE_ENGINE_H_

@@ -1,0 +1,27 @@
+// Ingestion from paths and from memory: what is read, and into which pipeline.
+#ifndef CAIRN_ENGINE_INGEST_H_
+#define CAIRN_ENGINE_INGEST_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/engine.h"
+#include "engine/preparation.h"
+#include "index/collection.h"
+
+namespace cairn::engine {
+
+// Engine::IngestPaths and Engine::IngestDocuments over an open collection.
+absl::StatusOr<IngestReport> IngestPaths(index::Collection* collection,
+                                         const Preparation& preparation,
+                                         absl::Span<const std::string> paths,
+                                         const IngestOptions& options);
+absl::StatusOr<IngestReport> IngestDocuments(index::Collection* collection,
+                                             const Preparation& preparation,
+                                             absl::Span<const InputDocument> documents,
+                                             const IngestOptions& options);
+
+}  // namespace cairn::engine
+
+#endif  // CAIRN_ENGINE_INGEST_H_

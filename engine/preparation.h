@@ -1,0 +1,52 @@
+// From a read document to one ready to be written: chunks, terms, vectors.
+#ifndef CAIRN_ENGINE_PREPARATION_H_
+#define CAIRN_ENGINE_PREPARATION_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "chunking/chunkers/chunker.h"
+#include "chunking/document.h"
+#include "chunking/text/analyzer.h"
+#include "engine/model/embedder.h"
+#include "index/collection.h"
+#include "index/rows.h"
+
+namespace cairn::engine {
+
+// The terms of `texts`, one after the other, in one bag.
+index::TermBag AnalyzeTerms(const chunking::Analyzer& analyzer,
+                            absl::Span<const std::string_view> texts);
+
+// What a chunk is found by, besides its own text: the document's title, and those headings in force
+// that the chunk does not begin with. Both searches see it in front of the text.
+std::string ChunkContext(const chunking::Document& document, const chunking::Chunk& chunk);
+
+// The text tools of one collection. Thread-safe. The embedder must outlive it.
+class Preparation {
+ public:
+  static absl::StatusOr<std::unique_ptr<Preparation>> Create(
+      const index::CollectionSettings& settings, const Embedder* embedder);
+
+  // Chunks, analyses and embeds. A document with a title but no text is found by its title, which
+  // becomes its text.
+  absl::StatusOr<index::PreparedDocument> Prepare(chunking::Document document,
+                                                  std::string content_hash) const;
+
+  const chunking::Analyzer& analyzer() const { return *analyzer_; }
+
+ private:
+  Preparation(const Embedder* embedder, std::unique_ptr<chunking::Chunker> chunker,
+              std::unique_ptr<chunking::Analyzer> analyzer)
+      : embedder_(embedder), chunker_(std::move(chunker)), analyzer_(std::move(analyzer)) {}
+
+  const Embedder* const embedder_;
+  const std::unique_ptr<chunking::Chunker> chunker_;
+  const std::unique_ptr<chunking::Analyzer> analyzer_;
+};
+
+}  // namespace cairn::engine
+
+#endif  // CAIRN_ENGINE_PREPARATION_H_

@@ -1,0 +1,27 @@
+// The query pipeline: query -> candidates -> fusion -> hits with their texts.
+#ifndef CAIRN_ENGINE_SEARCH_H_
+#define CAIRN_ENGINE_SEARCH_H_
+
+#include "absl/status/statusor.h"
+#include "chunking/text/analyzer.h"
+#include "engine/engine.h"
+#include "engine/model/static_embedder.h"
+#include "index/collection.h"
+
+namespace cairn::engine {
+
+// What a search reads. Everything must outlive the call.
+struct SearchContext {
+  const index::Collection* collection = nullptr;
+  const chunking::Analyzer* analyzer = nullptr;
+  const StaticEmbedder* embedder = nullptr;
+};
+
+// InvalidArgument for a request out of range or a bad filter; FailedPrecondition when vectors are
+// asked of a collection that another model embedded. Thread-safe.
+absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
+                                         const SearchRequest& request);
+
+}  // namespace cairn::engine
+
+#endif  // CAIRN_ENGINE_SEARCH_H_

@@ -1,0 +1,102 @@
+// In-memory inverted index of the chunks that no segment covers yet.
+#ifndef CAIRN_INDEX_LEXICAL_TAIL_H_
+#define CAIRN_INDEX_LEXICAL_TAIL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "index/slot_set.h"
+
+namespace cairn::index {
+
+// Position of a term in its collection's dictionary; dense from 0, never reused.
+using TermId = uint32_t;
+
+struct TermCount {
+  TermId term = 0;
+  uint32_t count = 0;  // Occurrences in the chunk, at least 1.
+  friend bool operator==(const TermCount&, const TermCount&) = default;
+};
+
+struct ScoredSlot {
+  Slot slot = 0;
+  float score = 0;
+  friend bool operator==(const ScoredSlot&, const ScoredSlot&) = default;
+};
+
+struct Bm25Parameters {
+  float k1 = 0.9f;
+  float b = 0.4f;
+};
+
+// ln(1 + (N - df + 0.5) / (df + 0.5)), Lucene's BM25 idf over N live chunks.
+float Bm25Idf(uint64_t document_frequency, uint64_t live_chunks);
+
+// A query whose statistics are global, so that several index parts rank as one. For each term
+// `weight` = idf * occurrences in the query. A chunk's score is the sum over its query terms, in
+// the order given here, of weight * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length /
+// average_length)), accumulated in float: the same float whatever the pruning.
+struct LexicalQuery {
+  struct Term {
+    TermId term = 0;
+    float weight = 0;
+  };
+  std::vector<Term> terms;  // Distinct terms.
+  float average_length = 1;
+  Bm25Parameters bm25;
+};
+
+// Work done by one search, for explain and tests of pruning.
+struct LexicalSearchStats {
+  uint64_t postings_scored = 0;
+  uint64_t blocks_skipped = 0;
+};
+
+// Postings of blocks of 128 with the block's largest term count and smallest length, from which an
+// upper bound of any BM25 score in the block follows for every average length.
+//
+// Thread-compatible: const methods may run concurrently, Append and Remove alone.
+class LexicalTail {
+ public:
+  static constexpr size_t kBlockSize = 128;
+
+  LexicalTail();
+  ~LexicalTail();
+  LexicalTail(LexicalTail&&) noexcept;
+  LexicalTail& operator=(LexicalTail&&) noexcept;
+
+  // Adds the next slot. `length` is the chunk's number of terms (with repetitions); `terms` ascends
+  // strictly by term id.
+  Slot Append(uint32_t length, absl::Span<const TermCount> terms);
+
+  // Takes a slot out of the statistics. `terms` and `length` are those it was appended with. Its
+  // postings stay; searches leave it out through `live`.
+  void Remove(uint32_t length, absl::Span<const TermCount> terms);
+
+  size_t slots() const;
+  // Over live slots.
+  uint64_t DocumentFrequency(TermId term) const;
+  uint64_t live_slots() const;
+  uint64_t total_length() const;
+  uint32_t length(Slot slot) const;
+  size_t MemoryBytes() const;
+
+  // The k best-scoring slots of `allowed` (size slots()) with at least one query term, by score
+  // descending, then slot ascending. Block-max MaxScore: exactly the ranking and the floats of
+  // SearchExhaustively.
+  std::vector<ScoredSlot> Search(const LexicalQuery& query, size_t k, const SlotSet& allowed,
+                                 LexicalSearchStats* stats = nullptr) const;
+  std::vector<ScoredSlot> SearchExhaustively(const LexicalQuery& query, size_t k,
+                                             const SlotSet& allowed) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cairn::index
+
+#endif  // CAIRN_INDEX_LEXICAL_TAIL_H_

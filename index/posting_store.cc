@@ -1,0 +1,248 @@
+#include "index/posting_store.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstring>
+
+#include "absl/container/inlined_vector.h"
+
+namespace cairn::index {
+namespace {
+
+constexpr size_t kBlockSize = LexicalTail::kBlockSize;
+
+// An unfinished block is slots [capacity], then counts [capacity], in a piece whose class follows
+// from the number of postings. A finished one is distances or slots, then counts, of kBlockSize.
+constexpr size_t kTailBytesPerPosting = sizeof(Slot) + 1;
+constexpr size_t kWideClass = 11;   // 128 * (4 + 1) bytes
+constexpr size_t kNarrowClass = 9;  // 128 * (2 + 1) bytes
+// From this many postings on, the unfinished block has its full size at once: what is unused is
+// little beside the finished blocks.
+constexpr size_t kFullTailFrom = 8 * kBlockSize;
+
+static_assert(PostingArena::kSizes[kWideClass] == kBlockSize * kTailBytesPerPosting);
+static_assert(PostingArena::kSizes[kNarrowClass] == kBlockSize * (sizeof(uint16_t) + 1));
+
+constexpr size_t Capacity(size_t size_class) {
+  return PostingArena::kSizes[size_class] / kTailBytesPerPosting;
+}
+
+// The smallest class that holds n postings, by n.
+constexpr auto kTailClass = [] {
+  std::array<uint8_t, kBlockSize + 1> classes = {};
+  uint8_t size_class = 0;
+  for (size_t n = 0; n <= kBlockSize; ++n) {
+    while (Capacity(size_class) < n) ++size_class;
+    classes[n] = size_class;
+  }
+  return classes;
+}();
+
+// Class of the unfinished block's piece when the list has `size` postings, `n` of them in it.
+size_t TailClass(size_t size, size_t n) {
+  return size >= kFullTailFrom ? kWideClass : kTailClass[n];
+}
+
+uint64_t LargeCountKey(TermId term, Slot slot) { return uint64_t{term} << 32 | slot; }
+
+struct Impact {
+  uint8_t count = 0;
+  uint16_t length = 0;
+};
+using Impacts = absl::InlinedVector<Impact, 16>;
+
+Impact MakeImpact(uint8_t count, uint32_t length) {
+  return {count, static_cast<uint16_t>(std::min<uint32_t>(length, UINT16_MAX))};
+}
+
+// `front` ascends strictly in count and in length; puts `impact` in unless one dominates it.
+void AddToFront(Impact impact, Impacts* front) {
+  size_t at = 0;
+  while (at < front->size() && (*front)[at].count < impact.count) ++at;
+  if (at < front->size() && (*front)[at].length <= impact.length) return;
+  // Those before `at` with the same length or more, and an equal count at `at`, are dominated.
+  size_t begin = at;
+  while (begin > 0 && (*front)[begin - 1].length >= impact.length) --begin;
+  const size_t end = at < front->size() && (*front)[at].count == impact.count ? at + 1 : at;
+  front->erase(front->begin() + begin, front->begin() + end);
+  front->insert(front->begin() + begin, impact);
+}
+
+// Replaces neighbours by the pair that dominates both until N are left, each time the neighbours
+// whose replacement scores lowest with the default parameters.
+template <size_t N>
+ImpactFront<N> ShortenFront(Impacts front, float average_length) {
+  const Bm25Scorer scorer(Bm25Parameters(), average_length);
+  while (front.size() > N) {
+    size_t best = 0;
+    float best_score = 0;
+    for (size_t i = 0; i + 1 < front.size(); ++i) {
+      const float score = scorer.ScoreOf(1.0f, front[i + 1].count, front[i].length);
+      if (i == 0 || score < best_score) {
+        best = i;
+        best_score = score;
+      }
+    }
+    front[best].count = front[best + 1].count;
+    front.erase(front.begin() + best + 1);
+  }
+  ImpactFront<N> out;
+  for (size_t i = 0; i < N; ++i) {
+    const Impact& impact = front[std::min(i, front.size() - 1)];
+    out.counts[i] = impact.count;
+    out.lengths[i] = impact.length;
+  }
+  return out;
+}
+
+template <size_t N>
+void AddAllToFront(const ImpactFront<N>& from, Impacts* front) {
+  for (size_t i = 0; i < N; ++i) AddToFront({from.counts[i], from.lengths[i]}, front);
+}
+
+}  // namespace
+
+void PostingStore::Append(TermId term_id, Slot slot, uint32_t count,
+                          absl::Span<const uint32_t> lengths, float average_length) {
+  if (term_id >= terms_.size()) terms_.resize(size_t{term_id} + 1);
+  Term& term = terms_[term_id];
+  const uint8_t byte = static_cast<uint8_t>(std::min<uint32_t>(count, kSaturatedCount));
+  if (byte == kSaturatedCount) large_counts_[LargeCountKey(term_id, slot)] = count;
+  ++term.live;
+  if (term.size == 0) {
+    term.size = 1;
+    term.tail = slot;
+    term.single_count = byte;
+    return;
+  }
+  const size_t n = term.size % kBlockSize;
+  const size_t old_class = TailClass(term.size, n);
+  const size_t new_class = TailClass(term.size + 1, n + 1);
+  if (term.size == 1) {
+    const Slot single_slot = term.tail;
+    const uint8_t single_count = term.single_count;
+    term.tail = arena_.Allocate(new_class);
+    uint8_t* piece = arena_.At(term.tail);
+    reinterpret_cast<Slot*>(piece)[0] = single_slot;
+    piece[Capacity(new_class) * sizeof(Slot)] = single_count;
+  } else if (term.tail == PostingArena::kNone) {
+    term.tail = arena_.Allocate(new_class);
+  } else if (old_class != new_class) {
+    GrowTail(term, old_class, new_class);
+  }
+  uint8_t* piece = arena_.At(term.tail);
+  reinterpret_cast<Slot*>(piece)[n] = slot;
+  piece[Capacity(new_class) * sizeof(Slot) + n] = byte;
+  ++term.size;
+  if (n + 1 == kBlockSize) SealBlock(term, lengths, average_length);
+}
+
+void PostingStore::Remove(TermId term) {
+  assert(live(term) > 0);
+  --terms_[term].live;
+}
+
+// Moves the unfinished block into a piece of a larger class. Called before term.size grows.
+void PostingStore::GrowTail(Term& term, size_t from, size_t to) {
+  const size_t n = term.size % kBlockSize;
+  const PostingArena::Ref ref = arena_.Allocate(to);
+  uint8_t* out = arena_.At(ref);
+  const uint8_t* in = arena_.At(term.tail);
+  std::memcpy(out, in, n * sizeof(Slot));
+  std::memcpy(out + Capacity(to) * sizeof(Slot), in + Capacity(from) * sizeof(Slot), n);
+  arena_.Free(term.tail, from);
+  term.tail = ref;
+}
+
+void PostingStore::SealBlock(Term& term, absl::Span<const uint32_t> lengths, float average_length) {
+  if (term.size == kBlockSize) {
+    term.long_list = static_cast<uint32_t>(long_lists_.size());
+    long_lists_.emplace_back();
+  }
+  LongList& list = long_lists_[term.long_list];
+  uint8_t* piece = arena_.At(term.tail);
+  const Slot* slots = reinterpret_cast<const Slot*>(piece);
+  const uint8_t* counts = piece + kBlockSize * sizeof(Slot);
+
+  PostingBlock block;
+  block.first = slots[0];
+  block.last = slots[kBlockSize - 1];
+  Impacts front;
+  for (size_t i = 0; i < kBlockSize; ++i) {
+    AddToFront(MakeImpact(counts[i], lengths[slots[i]]), &front);
+  }
+  block.front = ShortenFront<4>(front, average_length);
+  if (!list.blocks.empty()) AddAllToFront(list.front, &front);
+  list.front = ShortenFront<8>(front, average_length);
+
+  if (block.last - block.first <= UINT16_MAX) {
+    block.data = arena_.Allocate(kNarrowClass);
+    uint8_t* out = arena_.At(block.data);
+    uint16_t* distances = reinterpret_cast<uint16_t*>(out);
+    for (size_t i = 0; i < kBlockSize; ++i) {
+      distances[i] = static_cast<uint16_t>(slots[i] - block.first);
+    }
+    std::memcpy(out + kBlockSize * sizeof(uint16_t), counts, kBlockSize);
+    if (term.size < kFullTailFrom) {
+      arena_.Free(term.tail, kWideClass);
+      term.tail = PostingArena::kNone;
+    }
+  } else {
+    block.data = term.tail;  // Already in the wide layout.
+    term.tail = PostingArena::kNone;
+  }
+  list.blocks.push_back(block);
+}
+
+PostingStore::List PostingStore::Find(TermId term_id) const {
+  List list;
+  if (term_id >= terms_.size()) return list;
+  const Term& term = terms_[term_id];
+  if (term.size == 1) {
+    list.tail = {term.tail, nullptr, &term.tail, &term.single_count, 1};
+    return list;
+  }
+  if (term.size >= kBlockSize) {
+    list.blocks = long_lists_[term.long_list].blocks;
+    list.front = &long_lists_[term.long_list].front;
+  }
+  if (const size_t n = term.size % kBlockSize; n > 0) {
+    const uint8_t* piece = arena_.At(term.tail);
+    const Slot* slots = reinterpret_cast<const Slot*>(piece);
+    const uint8_t* counts = piece + Capacity(TailClass(term.size, n)) * sizeof(Slot);
+    list.tail = {slots[0], nullptr, slots, counts, static_cast<uint32_t>(n)};
+  }
+  return list;
+}
+
+PostingRun PostingStore::Load(const PostingBlock& block) const {
+  const uint8_t* piece = arena_.At(block.data);
+  PostingRun run;
+  run.first = block.first;
+  run.size = kBlockSize;
+  if (block.last - block.first <= UINT16_MAX) {
+    run.distances = reinterpret_cast<const uint16_t*>(piece);
+    run.counts = piece + kBlockSize * sizeof(uint16_t);
+  } else {
+    run.slots = reinterpret_cast<const Slot*>(piece);
+    run.counts = piece + kBlockSize * sizeof(Slot);
+  }
+  return run;
+}
+
+uint32_t PostingStore::LargeCount(TermId term, Slot slot) const {
+  const auto it = large_counts_.find(LargeCountKey(term, slot));
+  assert(it != large_counts_.end());
+  return it->second;
+}
+
+size_t PostingStore::MemoryBytes() const {
+  size_t bytes = terms_.capacity() * sizeof(Term) + long_lists_.capacity() * sizeof(LongList) +
+                 arena_.MemoryBytes() +
+                 large_counts_.capacity() * (sizeof(uint64_t) + sizeof(uint32_t) + 1);
+  for (const LongList& list : long_lists_) bytes += list.blocks.capacity() * sizeof(PostingBlock);
+  return bytes;
+}
+
+}  // namespace cairn::index

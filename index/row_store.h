@@ -1,0 +1,98 @@
+// The store directory and its rows: RocksDB behind a small interface.
+#ifndef CAIRN_INDEX_ROW_STORE_H_
+#define CAIRN_INDEX_ROW_STORE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace cairn::index {
+
+// Column families, see docs/formats/store.md.
+enum class Family : uint8_t { kDefault, kDocuments, kChunks, kVectors, kTerms, kForward };
+inline constexpr size_t kFamilyCount = 6;
+
+// Changes that become visible, and durable, together. Movable; not thread-safe.
+class RowBatch {
+ public:
+  RowBatch();
+  ~RowBatch();
+  RowBatch(RowBatch&&) noexcept;
+  RowBatch& operator=(RowBatch&&) noexcept;
+
+  void Put(Family family, std::string_view key, std::string_view value);
+  void Delete(Family family, std::string_view key);
+  // Every key in [begin, end).
+  void DeleteRange(Family family, std::string_view begin, std::string_view end);
+  size_t bytes() const;
+
+ private:
+  friend class RowStore;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+struct RowStoreOptions {
+  bool create_if_missing = false;
+  // Opens beside a writer, without the lock; sees what was committed when it opened.
+  bool read_only = false;
+  size_t block_cache_bytes = size_t{64} << 20;
+  // Memory for rows not yet in table files, over all families.
+  size_t write_buffer_bytes = size_t{64} << 20;
+  // Commits are refused below this much free disk space: RocksDB needs room to write out what it
+  // has already acknowledged, and Debian's build aborts when it has none.
+  uint64_t min_free_bytes = uint64_t{128} << 20;
+};
+
+// One store directory (FORMAT, LOCK, db/). Thread-safe.
+//
+// Errors: NotFound (no store there), FailedPrecondition (locked by another process, opened
+// read-only, newer format), DataLoss (damage, with advice), ResourceExhausted (disk full),
+// Unavailable (I/O error; after a failed commit every later one fails too: reopen).
+class RowStore {
+ public:
+  static absl::StatusOr<std::unique_ptr<RowStore>> Open(const std::string& directory,
+                                                        const RowStoreOptions& options);
+  // Writes out memory tables when the log has grown, so that the next open need not replay it.
+  ~RowStore();
+  RowStore(const RowStore&) = delete;
+  RowStore& operator=(const RowStore&) = delete;
+
+  // NotFound without such a row.
+  absl::Status Get(Family family, std::string_view key, std::string* value) const;
+  // values[i] is empty where keys[i] has no row (no row is empty). Keys should ascend.
+  absl::Status MultiGet(Family family, absl::Span<const std::string> keys,
+                        std::vector<std::string>* values) const;
+  // Calls `row` for each key in [begin, end) in order; its first error stops the scan.
+  absl::Status Scan(
+      Family family, std::string_view begin, std::string_view end,
+      absl::FunctionRef<absl::Status(std::string_view key, std::string_view value)> row) const;
+
+  // Returns once the batch is on disk.
+  absl::Status Commit(RowBatch batch);
+
+  // Reads every block of every table file and checks its checksum.
+  absl::Status VerifyFiles() const;
+
+  const std::string& directory() const;
+  const std::string& uuid() const;  // 32 hex digits
+  uint64_t DiskBytes() const;
+  bool read_only() const;
+
+ private:
+  struct Impl;
+  explicit RowStore(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cairn::index
+
+#endif  // CAIRN_INDEX_ROW_STORE_H_

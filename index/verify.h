@@ -1,0 +1,35 @@
+// Checks a whole store against its own promises.
+#ifndef CAIRN_INDEX_VERIFY_H_
+#define CAIRN_INDEX_VERIFY_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "index/row_store.h"
+
+namespace cairn::index {
+
+struct VerifyReport {
+  uint64_t collections = 0;
+  uint64_t documents = 0;
+  uint64_t chunks = 0;
+  uint64_t vectors = 0;
+  uint64_t terms = 0;
+  uint64_t problems = 0;
+};
+
+// Reads every row of every collection and every block of every table file, and checks: checksums
+// and encodings; that each document's chunks are all there, in order, spell its text (length and
+// hash) and have their terms; that every vector is finite, of unit length and the right dimension;
+// that term ids are dense and every one used is known; that no row belongs to nothing; and that ids
+// lie below the counters. `on_problem` gets one sentence for each fault. Memory: proportional to
+// the number of documents. The status is an error only when the store cannot be read at all.
+absl::Status VerifyStore(const RowStore& store,
+                         absl::FunctionRef<void(const std::string& problem)> on_problem,
+                         VerifyReport* report);
+
+}  // namespace cairn::index
+
+#endif  // CAIRN_INDEX_VERIFY_H_

@@ -1,0 +1,45 @@
+#include "services/command.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+
+namespace cairn::services {
+
+void StoreFlags::Register(CLI::App* command, bool with_collection) {
+  command->add_option("--store", store, "Directory of the store")->envname("CAIRN_STORE");
+  if (with_collection) {
+    command->add_option("--collection", collection, "Collection in the store")
+        ->envname("CAIRN_COLLECTION")
+        ->capture_default_str();
+  }
+  command
+      ->add_option("--embedder", embedder,
+                   "Directory of a static embedding model (default: the built-in one)")
+      ->envname("CAIRN_EMBEDDER");
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> StoreFlags::Open(bool writable, bool create) const {
+  if (store.empty()) {
+    return absl::InvalidArgumentError(
+        "no store named: use --store DIR, CAIRN_STORE, or \"store\" in the configuration file");
+  }
+  EngineOptions options;
+  options.create_if_missing = create;
+  options.read_only = !writable;
+  options.embedder = embedder;
+  return Engine::Open(store, options);
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "cairn: %s\n", std::string(status.message()).c_str());
+  return absl::IsInvalidArgument(status) ? kExitUsage : kExitError;
+}
+
+int FailUsage(const std::string& message) {
+  std::fprintf(stderr, "cairn: %s\n", message.c_str());
+  return kExitUsage;
+}
+
+}  // namespace cairn::services

@@ -1,0 +1,81 @@
+#include "services/configuration.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+
+namespace cairn::services {
+namespace {
+
+const CLI::Option* FindFlag(const CLI::App& command, const std::string& name) {
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->check_lname(name)) return option;
+  }
+  return nullptr;
+}
+
+const CLI::App* FindCommand(const CLI::App& root, const std::string& name) {
+  for (const CLI::App* command : root.get_subcommands({})) {
+    if (command->get_name() == name) return command;
+  }
+  return nullptr;
+}
+
+bool AnyCommandHas(const CLI::App& root, const std::string& name) {
+  for (const CLI::App* command : root.get_subcommands({})) {
+    if (FindFlag(*command, name) != nullptr) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string DefaultConfigPath() {
+  if (const char* path = std::getenv("CAIRN_CONFIG")) return path;
+  if (const char* dir = std::getenv("XDG_CONFIG_HOME"); dir != nullptr && *dir != '\0') {
+    return absl::StrCat(dir, "/cairn/config.toml");
+  }
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') {
+    return absl::StrCat(home, "/.config/cairn/config.toml");
+  }
+  return "";
+}
+
+absl::Status ApplyConfiguration(const std::string& path, bool must_exist, const CLI::App& root,
+                                CLI::App* command) {
+  if (path.empty() || (!must_exist && !std::filesystem::exists(path))) return absl::OkStatus();
+  // The parser library throws; nothing past this function does.
+  try {
+    for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_file(path)) {
+      // Section marks.
+      if (item.name == "++" || item.name == "--") continue;
+      const std::string section = item.parents.empty() ? "" : item.parents.front();
+      if (section.empty() || section == "default") {
+        if (!AnyCommandHas(root, item.name)) {
+          return absl::InvalidArgumentError(
+              absl::StrCat(path, ": no command has a flag \"", item.name, "\""));
+        }
+      } else {
+        const CLI::App* named = FindCommand(root, section);
+        if (named == nullptr || FindFlag(*named, item.name) == nullptr) {
+          return absl::InvalidArgumentError(
+              absl::StrCat(path, ": unknown setting \"", item.fullname(), "\""));
+        }
+        if (named != command) continue;
+      }
+      auto* option = const_cast<CLI::Option*>(FindFlag(*command, item.name));
+      // Set on the command line or by the environment: those come first.
+      if (option == nullptr || option->count() > 0) continue;
+      for (const std::string& value : item.inputs) option->add_result(value);
+      option->run_callback();
+    }
+  } catch (const CLI::Error& e) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", e.what()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace cairn::services

@@ -1,0 +1,134 @@
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "services/command.h"
+#include "services/json_output.h"
+#include "services/metadata_flag.h"
+#include "services/progress_bar.h"
+
+namespace cairn::services {
+namespace {
+
+constexpr uint64_t kIssuesShown = 20;
+
+class IngestCommand : public Command {
+ public:
+  CLI::App* Register(CLI::App* app) override {
+    CLI::App* c = app->add_subcommand("ingest", "Read documents into a store");
+    flags_.Register(c);
+    c->add_option("PATH", paths_, "Files, directories (recursive), or - for standard input")
+        ->required();
+    chunker_ = c->add_option("--chunker", chunker_value_, "fixed, sentence or structure (default)")
+                   ->check(CLI::IsMember({"fixed", "sentence", "structure"}));
+    tokens_ = c->add_option("--chunk-tokens", tokens_value_, "Most tokens in a chunk (default 512)")
+                  ->check(CLI::Range(8, 65536));
+    overlap_ = c->add_option("--overlap-tokens", overlap_value_,
+                             "Tokens repeated between chunks (fixed only; default 0)");
+    analyzer_ = c->add_option("--analyzer", analyzer_value_,
+                              "english (default), unicode, none, or a Snowball language");
+    c->add_option("--metadata", metadata_, "NAME=VALUE, added to every document; repeatable")
+        ->allow_extra_args(false);
+    c->add_option("--format", options_.format, "Format of the input")
+        ->check(CLI::IsMember({"auto", "text", "markdown", "html", "jsonl", "trec"}))
+        ->capture_default_str();
+    c->add_option("--threads", options_.threads, "Threads that chunk and embed (0: one per core)")
+        ->check(CLI::Range(0, 1024));
+    c->add_flag("--strict", options_.strict, "Stop at the first record that cannot be read");
+    c->add_flag("--acks", acks_, "Print each document's id once it is on disk");
+    c->add_flag("--json", json_, "Print the summary as JSON");
+    c->footer(
+        "Documents are found by content and extension: plain text, Markdown, HTML, JSONL\n"
+        "({_id, title, text, metadata}), TREC SGML. Running the same command again continues:\n"
+        "unchanged documents are skipped.\n\n"
+        "Examples:\n"
+        "  cairn ingest --store my.store manuals/ notes.md\n"
+        "  cairn ingest --store my.store --metadata lang=en --metadata year=2024 corpus.jsonl\n"
+        "  zcat dump.jsonl.gz | cairn ingest --store my.store --format jsonl -");
+    return c;
+  }
+
+  int Run() override {
+    // A mistyped path should cost nothing, not even a new store.
+    for (const std::string& path : paths_) {
+      struct stat st;
+      if (path != "-" && ::lstat(path.c_str(), &st) != 0) {
+        return Fail(absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path)));
+      }
+    }
+    absl::StatusOr<Metadata> metadata = ParseMetadata(metadata_);
+    if (!metadata.ok()) return Fail(metadata.status());
+    options_.metadata = *std::move(metadata);
+    options_.collection = flags_.collection;
+    if (chunker_->count() > 0) options_.create.chunker = chunker_value_;
+    if (tokens_->count() > 0) options_.create.chunk_tokens = tokens_value_;
+    if (overlap_->count() > 0) options_.create.overlap_tokens = overlap_value_;
+    if (analyzer_->count() > 0) options_.create.analyzer = analyzer_value_;
+
+    absl::StatusOr<std::unique_ptr<Engine>> engine = flags_.Open(true, true);
+    if (!engine.ok()) return Fail(engine.status());
+    ProgressBar bar;
+    uint64_t shown = 0;
+    options_.on_issue = [&](const IngestIssue& issue) {
+      if (++shown > kIssuesShown) return;
+      bar.Clear();
+      const std::string line = issue.line > 0 ? absl::StrCat(":", issue.line) : "";
+      std::fprintf(stderr, "%s%s: %s\n", issue.source.c_str(), line.c_str(), issue.reason.c_str());
+      if (shown == kIssuesShown) std::fprintf(stderr, "(further messages are only counted)\n");
+    };
+    if (bar.visible()) options_.on_progress = [&](const IngestProgress& p) { bar.Update(p); };
+    if (acks_) {
+      options_.on_durable = [](const std::string& id) {
+        std::printf("%s\n", id.c_str());
+        std::fflush(stdout);
+      };
+    }
+    const auto start = std::chrono::steady_clock::now();
+    absl::StatusOr<IngestReport> report = (*engine)->IngestPaths(paths_, options_);
+    bar.Clear();
+    if (!report.ok()) {
+      std::fprintf(stderr, "cairn: %s\n", std::string(report.status().message()).c_str());
+      return kExitError;
+    }
+    Print(*report, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    const bool nothing = report->created + report->replaced + report->unchanged == 0;
+    return nothing ? kExitError : kExitOk;
+  }
+
+ private:
+  void Print(const IngestReport& report, double seconds) const {
+    if (json_) {
+      std::printf("%s\n", Dump(ToJson(report)).c_str());
+      return;
+    }
+    std::fprintf(stderr, "%s\n",
+                 absl::StrFormat("%d new, %d replaced, %d unchanged, %d skipped or duplicate; "
+                                 "%d chunks; %s in %.2f s (%s/s)",
+                                 report.created, report.replaced, report.unchanged, report.issues,
+                                 report.chunks, HumanBytes(static_cast<double>(report.bytes)),
+                                 seconds, HumanBytes(static_cast<double>(report.bytes) / seconds))
+                     .c_str());
+  }
+
+  StoreFlags flags_;
+  IngestOptions options_;
+  std::vector<std::string> paths_, metadata_;
+  std::string chunker_value_, analyzer_value_;
+  uint32_t tokens_value_ = 0, overlap_value_ = 0;
+  CLI::Option* chunker_ = nullptr;
+  CLI::Option* tokens_ = nullptr;
+  CLI::Option* overlap_ = nullptr;
+  CLI::Option* analyzer_ = nullptr;
+  bool acks_ = false, json_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeIngestCommand() { return std::make_unique<IngestCommand>(); }
+
+}  // namespace cairn::services

@@ -1,0 +1,121 @@
+#include "services/json_output.h"
+
+#include <variant>
+
+namespace cairn::services {
+namespace {
+
+Json ToJson(const SearchComponent& c) {
+  if (!c.known) return nullptr;
+  const Json rank = c.rank == 0 ? Json(nullptr) : Json(c.rank);
+  return {{"rank", rank}, {"score", c.raw}, {"normalized", c.normalized}};
+}
+
+}  // namespace
+
+Json ToJson(const Metadata& metadata) {
+  Json out = Json::object();
+  for (const auto& [name, value] : metadata) {
+    std::visit([&, &key = name](const auto& v) { out[key] = v; }, value);
+  }
+  return out;
+}
+
+Json ToJson(const SearchHit& hit, SearchMode mode) {
+  Json out = {{"document", hit.document_id},
+              {"chunk", hit.chunk_id},
+              {"ordinal", hit.ordinal},
+              {"begin", hit.begin},
+              {"end", hit.end},
+              {"score", hit.score},
+              {"title", hit.title},
+              {"headings", hit.headings},
+              {"source", hit.source_uri},
+              {"metadata", ToJson(hit.metadata)},
+              {"text", hit.text}};
+  if (mode == SearchMode::kHybrid) {
+    out["lexical"] = ToJson(hit.lexical);
+    out["vector"] = ToJson(hit.vector);
+  }
+  return out;
+}
+
+Json ToJson(const AskResponse& response) {
+  Json sentences = Json::array();
+  for (const AnswerSentence& s : response.sentences) {
+    sentences.push_back({{"text", s.text},
+                         {"score", s.score},
+                         {"citation",
+                          {{"document", s.citation.document_id},
+                           {"chunk", s.citation.chunk_id},
+                           {"begin", s.citation.begin},
+                           {"end", s.citation.end},
+                           {"title", s.citation.title},
+                           {"source", s.citation.source_uri}}}});
+  }
+  Json passages = Json::array();
+  for (const SearchHit& h : response.passages) passages.push_back(ToJson(h, SearchMode::kHybrid));
+  return {{"answer", std::move(sentences)}, {"passages", std::move(passages)}};
+}
+
+Json ToJson(const StoredDocument& document) {
+  Json chunks = Json::array();
+  for (const StoredChunk& c : document.chunks) {
+    chunks.push_back({{"chunk", c.id},
+                      {"begin", c.begin},
+                      {"end", c.end},
+                      {"tokens", c.tokens},
+                      {"headings", c.headings}});
+  }
+  return {{"document", document.id},
+          {"title", document.title},
+          {"source", document.source_uri},
+          {"media_type", document.media_type},
+          {"metadata", ToJson(document.metadata)},
+          {"chunks", std::move(chunks)},
+          {"text", document.text}};
+}
+
+Json ToJson(const StoreInfo& info) {
+  Json collections = Json::array();
+  for (const CollectionInfo& c : info.collections) {
+    collections.push_back({{"name", c.name},
+                           {"documents", c.documents},
+                           {"chunks", c.chunks},
+                           {"terms", c.terms},
+                           {"average_terms", c.average_terms},
+                           {"memory_bytes", c.memory_bytes},
+                           {"chunker", c.chunker},
+                           {"chunk_tokens", c.chunk_tokens},
+                           {"overlap_tokens", c.overlap_tokens},
+                           {"analyzer", c.analyzer},
+                           {"embedder", c.embedder_fingerprint},
+                           {"dimensions", c.dim}});
+  }
+  return {{"uuid", info.uuid},
+          {"disk_bytes", info.disk_bytes},
+          {"collections", std::move(collections)}};
+}
+
+Json ToJson(const VerifyResult& result) {
+  return {{"sound", result.problem_count == 0},
+          {"collections", result.collections},
+          {"documents", result.documents},
+          {"chunks", result.chunks},
+          {"vectors", result.vectors},
+          {"terms", result.terms},
+          {"problem_count", result.problem_count},
+          {"problems", result.problems}};
+}
+
+Json ToJson(const IngestReport& report) {
+  return {{"created", report.created},     {"replaced", report.replaced},
+          {"unchanged", report.unchanged}, {"issues", report.issues},
+          {"chunks", report.chunks},       {"bytes", report.bytes}};
+}
+
+std::string Dump(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace cairn::services

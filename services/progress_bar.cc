@@ -1,0 +1,59 @@
+#include "services/progress_bar.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "absl/strings/str_format.h"
+
+namespace cairn::services {
+namespace {
+
+constexpr int kBarWidth = 30;
+constexpr std::chrono::milliseconds kRedraw{100};
+
+}  // namespace
+
+ProgressBar::ProgressBar()
+    : terminal_(::isatty(STDERR_FILENO) != 0), start_(std::chrono::steady_clock::now()) {}
+
+void ProgressBar::Update(const IngestProgress& progress) {
+  if (!terminal_) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - drawn_ < kRedraw) return;
+  drawn_ = now;
+  const double seconds = std::max(std::chrono::duration<double>(now - start_).count(), 1e-3);
+  const auto read = static_cast<double>(progress.bytes_read);
+  const double rate = read / seconds;
+  std::string line;
+  if (progress.bytes_total > 0) {
+    const double share = std::min(1.0, read / static_cast<double>(progress.bytes_total));
+    const int filled = static_cast<int>(share * kBarWidth);
+    const double left = (static_cast<double>(progress.bytes_total) - read) / std::max(rate, 1.0);
+    line = absl::StrFormat("[%s%s] %3.0f%%  ", std::string(filled, '#'),
+                           std::string(kBarWidth - filled, '.'), share * 100);
+    absl::StrAppendFormat(&line, "%d:%02d left  ", static_cast<int>(left) / 60,
+                          static_cast<int>(std::max(left, 0.0)) % 60);
+  }
+  absl::StrAppendFormat(&line, "%d documents  %s/s", progress.documents, HumanBytes(rate));
+  std::fprintf(stderr, "\r\x1b[K%s", line.c_str());
+  std::fflush(stderr);
+}
+
+void ProgressBar::Clear() {
+  if (terminal_) std::fprintf(stderr, "\r\x1b[K");
+  drawn_ = {};
+}
+
+std::string HumanBytes(double bytes) {
+  static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  size_t unit = 0;
+  while (bytes >= 1024 && unit + 1 < std::size(kUnits)) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return absl::StrFormat(unit == 0 ? "%.0f %s" : "%.1f %s", bytes, kUnits[unit]);
+}
+
+}  // namespace cairn::services

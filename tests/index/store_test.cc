@@ -1,0 +1,456 @@
+#include "index/store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <map>
+#include <random>
+
+#include "index/fusion.h"
+#include "index/store_files.h"
+#include "index/verify.h"
+#include "tests/support/prepared.h"
+#include "tests/support/temp_dir.h"
+
+namespace cairn::index {
+namespace {
+
+using ::cairn::testing::kTestDim;
+using ::cairn::testing::Prepare;
+using ::cairn::testing::TempDir;
+using ::cairn::testing::TextVector;
+using ::cairn::testing::WordBag;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+StoreOptions Writable() {
+  StoreOptions o;
+  o.rows.create_if_missing = true;
+  o.rows.min_free_bytes = 0;
+  return o;
+}
+
+CollectionSettings Settings() {
+  CollectionSettings s;
+  s.dim = kTestDim;
+  return s;
+}
+
+// A store with one collection that can be closed and opened again.
+class StoreTest : public ::testing::Test {
+ protected:
+  void SetUp() override { Reopen(); }
+
+  void Reopen() {
+    collection_.reset();
+    store_.reset();
+    absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(dir_.file("store"), Writable());
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+    absl::StatusOr<std::shared_ptr<Collection>> found = store_->Find("c");
+    if (absl::IsNotFound(found.status())) found = store_->Create("c", Settings());
+    ASSERT_TRUE(found.ok()) << found.status();
+    collection_ = *found;
+  }
+
+  std::vector<WriteOutcome> Upsert(const std::vector<PreparedDocument>& documents) {
+    std::vector<WriteOutcome> outcomes;
+    const absl::Status s = collection_->Upsert(documents, &outcomes);
+    EXPECT_TRUE(s.ok()) << s;
+    return outcomes;
+  }
+
+  void Delete(const std::vector<std::string>& ids) {
+    std::vector<bool> deleted;
+    const absl::Status s = collection_->Delete(ids, &deleted);
+    EXPECT_TRUE(s.ok()) << s;
+  }
+
+  // Ids of the documents of the best chunks.
+  std::vector<std::string> Lexical(const std::string& query, const Filter* filter = nullptr) {
+    const TermBag terms = WordBag(query);
+    CandidateQuery q;
+    q.terms = &terms;
+    q.filter = filter;
+    const Collection::View view(*collection_);
+    absl::StatusOr<Candidates> c = view.Search(q);
+    EXPECT_TRUE(c.ok()) << c.status();
+    std::vector<std::string> ids;
+    for (const ScoredChunk& s : c->lexical) ids.push_back(view.DocumentId(s.document));
+    return ids;
+  }
+
+  std::vector<std::string> Vector(const std::string& query, size_t k) {
+    const std::vector<float> v = TextVector(query);
+    CandidateQuery q;
+    q.vector = v;
+    q.vector_k = k;
+    const Collection::View view(*collection_);
+    absl::StatusOr<Candidates> c = view.Search(q);
+    EXPECT_TRUE(c.ok()) << c.status();
+    std::vector<std::string> ids;
+    for (const ScoredChunk& s : c->vector) ids.push_back(view.DocumentId(s.document));
+    return ids;
+  }
+
+  std::vector<std::string> Problems() {
+    std::vector<std::string> problems;
+    VerifyReport report;
+    const absl::Status s = VerifyStore(
+        store_->rows(), [&](const std::string& p) { problems.push_back(p); }, &report);
+    EXPECT_TRUE(s.ok()) << s;
+    return problems;
+  }
+
+  TempDir dir_;
+  std::unique_ptr<Store> store_;
+  std::shared_ptr<Collection> collection_;
+};
+
+TEST_F(StoreTest, WhatIsWrittenIsFoundAtOnceAndAfterReopening) {
+  EXPECT_THAT(Upsert({Prepare("a", "red fox\nblue whale"), Prepare("b", "red panda")}),
+              ElementsAre(WriteOutcome::kCreated, WriteOutcome::kCreated));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(Lexical("whale"), ElementsAre("a"));
+    EXPECT_THAT(Lexical("panda"), ElementsAre("b"));
+    EXPECT_THAT(Vector("red panda", 1), ElementsAre("b"));
+    EXPECT_THAT(Problems(), IsEmpty());
+    Reopen();
+  }
+}
+
+TEST_F(StoreTest, TheSameContentAgainWritesNothing) {
+  Upsert({Prepare("a", "red fox")});
+  EXPECT_THAT(Upsert({Prepare("a", "red fox")}), ElementsAre(WriteOutcome::kUnchanged));
+  EXPECT_TRUE(collection_->IsCurrent("a", Prepare("a", "red fox").content_hash));
+  EXPECT_FALSE(collection_->IsCurrent("a", Prepare("a", "red wolf").content_hash));
+  EXPECT_EQ(collection_->Stats().chunks, 1u);
+}
+
+TEST_F(StoreTest, AReplacedDocumentIsGoneForTheNextQueryAndItsStatisticsToo) {
+  Upsert({Prepare("a", "red fox\nred deer"), Prepare("b", "red panda")});
+  EXPECT_THAT(Upsert({Prepare("a", "green frog")}), ElementsAre(WriteOutcome::kReplaced));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(Lexical("fox"), IsEmpty());
+    EXPECT_THAT(Lexical("frog"), ElementsAre("a"));
+    EXPECT_THAT(Lexical("red"), ElementsAre("b"));
+    EXPECT_EQ(collection_->Stats().total_length, 4u);
+    EXPECT_THAT(Problems(), IsEmpty());
+    Reopen();
+  }
+}
+
+TEST_F(StoreTest, ADeletedDocumentIsGoneForTheNextQuery) {
+  Upsert({Prepare("a", "red fox"), Prepare("b", "red panda")});
+  std::vector<bool> deleted;
+  const std::vector<std::string> ids = {"a", "nobody", "a"};
+  ASSERT_TRUE(collection_->Delete(ids, &deleted).ok());
+  EXPECT_THAT(deleted, ElementsAre(true, false, false));
+  EXPECT_THAT(Lexical("red"), ElementsAre("b"));
+  EXPECT_THAT(Vector("red fox", 5), ElementsAre("b"));
+  EXPECT_TRUE(absl::IsNotFound(collection_->GetDocument("a").status()));
+  Reopen();
+  EXPECT_THAT(Lexical("red"), ElementsAre("b"));
+  EXPECT_THAT(Problems(), IsEmpty());
+}
+
+TEST_F(StoreTest, OfTwoDocumentsWithOneIdInABatchTheLaterStays) {
+  EXPECT_THAT(Upsert({Prepare("a", "one"), Prepare("b", "two"), Prepare("a", "three")}),
+              ElementsAre(WriteOutcome::kCreated, WriteOutcome::kCreated, WriteOutcome::kReplaced));
+  EXPECT_THAT(Lexical("one"), IsEmpty());
+  EXPECT_THAT(Lexical("three"), ElementsAre("a"));
+  EXPECT_THAT(Problems(), IsEmpty());
+}
+
+TEST_F(StoreTest, ChunkIdsAreNeverUsedAgain) {
+  Upsert({Prepare("a", "x\ny")});
+  const ChunkId first = collection_->GetDocument("a")->first_chunk;
+  Delete({"a"});
+  Reopen();
+  Upsert({Prepare("a", "x\ny")});
+  EXPECT_GT(collection_->GetDocument("a")->first_chunk, first + 1);
+}
+
+TEST_F(StoreTest, ABadVectorIsRefusedBeforeAnythingIsWritten) {
+  for (float bad : {std::nanf(""), INFINITY, 0.5f}) {
+    std::vector<PreparedDocument> docs = {Prepare("good", "fine"), Prepare("bad", "broken")};
+    docs[1].chunks[0].vector[0] = bad;
+    std::vector<WriteOutcome> outcomes;
+    EXPECT_TRUE(absl::IsInvalidArgument(collection_->Upsert(docs, &outcomes)));
+    EXPECT_THAT(Lexical("fine"), IsEmpty());
+  }
+  EXPECT_THAT(Problems(), IsEmpty());
+}
+
+TEST_F(StoreTest, AChunkWithoutAVectorIsFoundByItsWordsOnly) {
+  std::vector<PreparedDocument> docs = {Prepare("a", "alpha"), Prepare("b", "beta"),
+                                        Prepare("c", "gamma")};
+  docs[1].chunks[0].vector.clear();
+  Upsert(docs);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(Lexical("beta"), ElementsAre("b"));
+    EXPECT_THAT(Vector("beta", 9), ::testing::UnorderedElementsAre("a", "c"));
+    Reopen();
+  }
+}
+
+TEST_F(StoreTest, FiltersRestrictBothSearches) {
+  Upsert({Prepare("a", "red fox", {{"year", int64_t{2001}}}),
+          Prepare("b", "red fox", {{"year", int64_t{2010}}}), Prepare("c", "red fox")});
+  absl::StatusOr<Filter> filter = Filter::Parse("year >= 2005");
+  ASSERT_TRUE(filter.ok());
+  EXPECT_THAT(Lexical("fox", &*filter), ElementsAre("b"));
+  EXPECT_THAT(*collection_->ListDocuments("", 10, &*filter), ElementsAre("b"));
+}
+
+TEST_F(StoreTest, ListingGoesPageByPageInOrder) {
+  Upsert({Prepare("b", "x"), Prepare("a", "x"), Prepare("c", "x"), Prepare("aa", "x")});
+  EXPECT_THAT(*collection_->ListDocuments("", 2, nullptr), ElementsAre("a", "aa"));
+  EXPECT_THAT(*collection_->ListDocuments("aa", 9, nullptr), ElementsAre("b", "c"));
+  EXPECT_THAT(*collection_->ListDocuments("", 0, nullptr), IsEmpty());
+}
+
+TEST_F(StoreTest, CollectionsDoNotSeeEachOther) {
+  absl::StatusOr<std::shared_ptr<Collection>> other = store_->Create("d", Settings());
+  ASSERT_TRUE(other.ok());
+  Upsert({Prepare("a", "red fox")});
+  std::vector<WriteOutcome> outcomes;
+  ASSERT_TRUE((*other)->Upsert({Prepare("a", "blue whale")}, &outcomes).ok());
+  EXPECT_THAT(Lexical("whale"), IsEmpty());
+  EXPECT_THAT(*store_->List(), ElementsAre("c", "d"));
+  ASSERT_TRUE(store_->Drop("d").ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition((*other)->Upsert({Prepare("z", "late")}, &outcomes)));
+  EXPECT_TRUE(absl::IsNotFound(store_->Find("d").status()));
+  EXPECT_THAT(Lexical("fox"), ElementsAre("a"));
+  EXPECT_THAT(Problems(), IsEmpty());
+  // A new collection of the same name is empty.
+  other = store_->Create("d", Settings());
+  ASSERT_TRUE(other.ok());
+  EXPECT_EQ((*other)->Stats().documents, 0u);
+}
+
+TEST_F(StoreTest, BadCollectionNamesAreRefused) {
+  for (const char* name : {"", ".", "../x", "a/b", "a b", "\xc3\xa9"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(store_->Create(name, Settings()).status())) << name;
+  }
+  EXPECT_TRUE(absl::IsAlreadyExists(store_->Create("c", Settings()).status()));
+}
+
+TEST_F(StoreTest, ASecondWriterIsTurnedAwayAndAReaderIsNot) {
+  Upsert({Prepare("a", "red fox")});
+  const absl::Status s = Store::Open(dir_.file("store"), Writable()).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(s));
+  EXPECT_THAT(std::string(s.message()), HasSubstr("another process"));
+  StoreOptions reading;
+  reading.rows.read_only = true;
+  absl::StatusOr<std::unique_ptr<Store>> reader = Store::Open(dir_.file("store"), reading);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  absl::StatusOr<std::shared_ptr<Collection>> c = (*reader)->Find("c");
+  ASSERT_TRUE(c.ok());
+  EXPECT_EQ((*c)->Stats().documents, 1u);
+  std::vector<WriteOutcome> outcomes;
+  EXPECT_TRUE(absl::IsFailedPrecondition((*c)->Upsert({Prepare("b", "y")}, &outcomes)));
+}
+
+TEST_F(StoreTest, WritingStopsBeforeTheDiskIsFull) {
+  Upsert({Prepare("a", "red fox")});
+  collection_.reset();
+  store_.reset();
+  StoreOptions o = Writable();
+  o.rows.min_free_bytes = uint64_t{1} << 62;
+  absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(dir_.file("store"), o);
+  ASSERT_TRUE(store.ok());
+  absl::StatusOr<std::shared_ptr<Collection>> c = (*store)->Find("c");
+  ASSERT_TRUE(c.ok());
+  std::vector<WriteOutcome> outcomes;
+  EXPECT_TRUE(absl::IsResourceExhausted((*c)->Upsert({Prepare("b", "y")}, &outcomes)));
+  EXPECT_EQ((*c)->Stats().documents, 1u);
+}
+
+TEST(StoreOpen, RefusesWhatIsNotAStoreAndWhatIsNewer) {
+  TempDir dir;
+  StoreOptions reading;
+  EXPECT_TRUE(absl::IsNotFound(Store::Open(dir.file("none"), reading).status()));
+  EXPECT_FALSE(std::filesystem::exists(dir.file("none")));
+  dir.Write("full/precious.txt", "x");
+  EXPECT_TRUE(absl::IsFailedPrecondition(Store::Open(dir.file("full"), Writable()).status()));
+  EXPECT_FALSE(std::filesystem::exists(dir.file("full/FORMAT")));
+  dir.Write("newer/FORMAT", "cairn store\nformat 2\nanything\n");
+  const absl::Status newer = Store::Open(dir.file("newer"), Writable()).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(newer));
+  EXPECT_THAT(std::string(newer.message()), HasSubstr("newer cairn"));
+  dir.Write("damaged/FORMAT", "cairn store\nformat 1\nuuid 00\nchecksum 00000000\n");
+  EXPECT_TRUE(absl::IsDataLoss(Store::Open(dir.file("damaged"), Writable()).status()));
+}
+
+TEST(StoreOpen, AStoreWhoseCreationStoppedHalfwayOpens) {
+  TempDir dir;
+  std::filesystem::create_directory(dir.file("s"));
+  ASSERT_TRUE(CreateFormat(dir.file("s")).ok());
+  StoreOptions o = Writable();
+  o.rows.create_if_missing = false;
+  EXPECT_TRUE(Store::Open(dir.file("s"), o).ok());
+}
+
+TEST(FormatFile, RoundTripsAndRefusesEveryChange) {
+  const std::string uuid(32, 'a');
+  const std::string text = EncodeFormat(uuid);
+  EXPECT_EQ(*DecodeFormat(text), uuid);
+  for (size_t i = 0; i < text.size(); ++i) {
+    std::string bad = text;
+    bad[i] ^= 1;
+    EXPECT_FALSE(DecodeFormat(bad).ok()) << i;
+    EXPECT_FALSE(DecodeFormat(text.substr(0, i)).ok()) << i;
+  }
+}
+
+// Damage that no checksum of RocksDB's sees, because it goes through RocksDB.
+TEST_F(StoreTest, VerifyNamesMissingStrayAndForeignRows) {
+  Upsert({Prepare("a", "red fox\nblue whale"), Prepare("b", "red panda")});
+  const DocumentRow a = *collection_->GetDocument("a");
+  const CollectionId id = collection_->id();
+  const auto damage = [&](auto change) {
+    RowBatch batch;
+    change(&batch);
+    EXPECT_TRUE(store_->rows().Commit(std::move(batch)).ok());
+  };
+  std::string chunk0, forward0, vector0;
+  const std::string key0 = ChunkKey(id, a.first_chunk);
+  ASSERT_TRUE(store_->rows().Get(Family::kChunks, key0, &chunk0).ok());
+  ASSERT_TRUE(store_->rows().Get(Family::kForward, key0, &forward0).ok());
+
+  damage([&](RowBatch* b) { b->Delete(Family::kChunks, key0); });
+  EXPECT_THAT(Problems(), ::testing::Contains(HasSubstr("is missing")));
+  // Another chunk's bytes under this key.
+  std::string chunk1;
+  ASSERT_TRUE(store_->rows().Get(Family::kChunks, ChunkKey(id, a.first_chunk + 1), &chunk1).ok());
+  damage([&](RowBatch* b) { b->Put(Family::kChunks, key0, chunk1); });
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("checksum")));
+  // A well-formed row with other text.
+  ChunkRow row = *DecodeChunk(key0, chunk0);
+  row.text[0] = 'R';
+  damage([&](RowBatch* b) { b->Put(Family::kChunks, key0, Encode(key0, row)); });
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("do not spell")));
+  damage([&](RowBatch* b) { b->Put(Family::kChunks, key0, chunk0); });
+  EXPECT_THAT(Problems(), IsEmpty());
+
+  damage([&](RowBatch* b) { b->Delete(Family::kForward, key0); });
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("is missing")));
+  damage([&](RowBatch* b) { b->Put(Family::kForward, key0, forward0); });
+  const std::string stray = ChunkKey(id, 4000);
+  damage([&](RowBatch* b) {
+    b->Put(Family::kVectors, stray, EncodeVector(stray, TextVector("x")));
+    b->Put(Family::kTerms, TermKey(id, "fox"), EncodeTerm(TermKey(id, "fox"), 0));
+    b->Put(Family::kDocuments, DocumentKey(77, "lost"), "x");
+  });
+  const std::vector<std::string> problems = Problems();
+  EXPECT_THAT(problems, ::testing::Contains(HasSubstr("belongs to no document")));
+  EXPECT_THAT(problems, ::testing::Contains(HasSubstr("belong to no collection")));
+  EXPECT_THAT(problems, ::testing::Contains(HasSubstr("two terms")));
+  // And a damaged collection does not load as if nothing were wrong.
+  collection_.reset();
+  store_.reset();
+  absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(dir_.file("store"), Writable());
+  ASSERT_TRUE(store.ok());
+  EXPECT_TRUE(absl::IsDataLoss((*store)->Find("c").status()));
+}
+
+// Random upserts, deletes and reopenings against a plain map.
+TEST_F(StoreTest, FollowsAModelThroughRandomHistory) {
+  std::mt19937 rng(7);
+  std::map<std::string, std::string> model;
+  const auto word = [&] { return "w" + std::to_string(rng() % 12); };
+  for (int step = 0; step < 300; ++step) {
+    const std::string id = "d" + std::to_string(rng() % 15);
+    switch (rng() % 8) {
+      case 0:
+        Delete({id});
+        model.erase(id);
+        break;
+      case 1:
+        if (step % 10 == 0) Reopen();
+        break;
+      default: {
+        std::vector<PreparedDocument> batch;
+        for (size_t n = 1 + rng() % 3; n > 0; --n) {
+          const std::string target = "d" + std::to_string(rng() % 15);
+          std::string text;
+          for (size_t lines = rng() % 3 + 1; lines > 0; --lines) {
+            text += word() + " " + word() + " " + word() + "\n";
+          }
+          batch.push_back(Prepare(target, text));
+          model[target] = text;
+        }
+        Upsert(batch);
+      }
+    }
+    const std::string probe = word();
+    std::vector<std::string> expected;
+    for (const auto& [d, text] : model) {
+      std::istringstream lines(text);
+      for (std::string line; std::getline(lines, line);) {
+        const std::string padded = " " + line + " ";
+        if (padded.find(" " + probe + " ") != std::string::npos) expected.push_back(d);
+      }
+    }
+    std::vector<std::string> found = Lexical(probe);
+    std::sort(found.begin(), found.end());
+    ASSERT_EQ(found, expected) << "step " << step;
+    ASSERT_EQ(collection_->Stats().documents, model.size());
+  }
+  EXPECT_THAT(Problems(), IsEmpty());
+}
+
+// A process killed after its acknowledgement loses nothing.
+TEST(Durability, WhatWasAcknowledgedSurvivesSigkill) {
+  TempDir dir;
+  int pipe_ends[2];
+  ASSERT_EQ(::pipe(pipe_ends), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(dir.file("s"), Writable());
+    if (!store.ok()) ::_exit(1);
+    absl::StatusOr<std::shared_ptr<Collection>> c = (*store)->Create("c", Settings());
+    if (!c.ok()) ::_exit(2);
+    for (uint32_t i = 0; i < 1'000'000; ++i) {
+      std::vector<WriteOutcome> outcomes;
+      const std::string id = std::to_string(i);
+      if (!(*c)->Upsert({Prepare(id, "text of " + id + "\nsecond " + id)}, &outcomes).ok()) {
+        ::_exit(3);
+      }
+      if (::write(pipe_ends[1], &i, sizeof(i)) != sizeof(i)) ::_exit(4);
+    }
+    ::_exit(0);
+  }
+  ::close(pipe_ends[1]);
+  uint32_t last = 0;
+  while (last < 200 && ::read(pipe_ends[0], &last, sizeof(last)) == sizeof(last)) {
+  }
+  ::kill(child, SIGKILL);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFSIGNALED(status)) << status;
+  for (uint32_t more; ::read(pipe_ends[0], &more, sizeof(more)) == sizeof(more);) last = more;
+  ::close(pipe_ends[0]);
+
+  absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(dir.file("s"), Writable());
+  ASSERT_TRUE(store.ok()) << store.status();
+  absl::StatusOr<std::shared_ptr<Collection>> c = (*store)->Find("c");
+  ASSERT_TRUE(c.ok()) << c.status();
+  EXPECT_GE((*c)->Stats().documents, last + 1);
+  for (uint32_t i = 0; i <= last; ++i) {
+    EXPECT_EQ((*c)->GetDocument(std::to_string(i))->chunk_count, 2u);
+  }
+  VerifyReport report;
+  ASSERT_TRUE(
+      VerifyStore((*store)->rows(), [](const std::string& p) { ADD_FAILURE() << p; }, &report)
+          .ok());
+}
+
+}  // namespace
+}  // namespace cairn::index
