@@ -55,20 +55,21 @@ std::byte* EncodedRows::AddRow() {
         std::max<size_t>(row_bytes_, 1) * kPageRows, std::align_val_t{kAlignment}))));
   }
   std::byte* const row = pages_.back().get() + size_ % kPageRows * row_bytes_;
-  norms_.emplace_back();
+  scales_.push_back(1.0f);
+  norms_.push_back(0.0f);
+  errors_.push_back(0.0f);
   ++size_;
   return row;
 }
 
 void EncodedRows::Append(absl::Span<const float> vector) {
   std::byte* const row = AddRow();
-  RowNorms& norms = norms_.back();
-  norms.scale = EncodeInto(vector, row);
+  scales_.back() = EncodeInto(vector, row);
   std::vector<float> decoded(dim_);
-  Decode(row, norms.scale, decoded.data());
-  norms.norm = NormAbove(decoded);
+  Decode(row, scales_.back(), decoded.data());
+  norms_.back() = NormAbove(decoded);
   for (size_t i = 0; i < dim_; ++i) decoded[i] = vector[i] - decoded[i];
-  norms.error = NormAbove(decoded);
+  errors_.back() = NormAbove(decoded);
 }
 
 void EncodedRows::AppendMissing() { std::memset(AddRow(), 0, row_bytes_); }
@@ -129,7 +130,6 @@ void EncodedRows::ScanPage(const EncodedQuery& query, size_t page, float* scores
   const size_t rows = std::min(kPageRows, size_ - begin);
   const std::byte* const q = query.coarse.data();
   const std::byte* const data = pages_[page].get();
-  const RowNorms* const norms = &norms_[begin];
   switch (encoding_) {
     case VectorEncoding::kFloat32:
       k.scan_f32(As<float>(q), As<float>(data), rows, dim_, scores);
@@ -140,13 +140,16 @@ void EncodedRows::ScanPage(const EncodedQuery& query, size_t page, float* scores
     case VectorEncoding::kInt8: {
       std::array<int32_t, kPageRows> dots;
       k.scan_i8(As<int8_t>(q), As<int8_t>(data), rows, dim_, dots.data());
+      const float* const scales = &scales_[begin];
       for (size_t i = 0; i < rows; ++i) {
-        scores[i] = static_cast<float>(dots[i]) * (query.coarse_scale * norms[i].scale);
+        scores[i] = static_cast<float>(dots[i]) * (query.coarse_scale * scales[i]);
       }
       break;
     }
   }
-  for (size_t i = 0; i < rows; ++i) errors[i] = Error(query, query.coarse_error, norms[i]);
+  for (size_t i = 0; i < rows; ++i) errors[i] = Error(query, query.coarse_error, begin + i);
+  std::fill(scores + rows, scores + kPageRows, -std::numeric_limits<float>::infinity());
+  std::fill(errors + rows, errors + kPageRows, 0.0f);
 }
 
 float EncodedRows::Dot(const std::byte* query, const std::byte* row) const {
@@ -163,23 +166,21 @@ float EncodedRows::Dot(const std::byte* query, const std::byte* row) const {
 }
 
 ScoreInterval EncodedRows::ScoreCoarse(const EncodedQuery& query, Slot slot) const {
-  const RowNorms& norms = norms_[slot];
   const float dot = Dot(query.coarse.data(), Row(slot));
-  return {dot * (query.coarse_scale * norms.scale), Error(query, query.coarse_error, norms)};
+  return {dot * (query.coarse_scale * scales_[slot]), Error(query, query.coarse_error, slot)};
 }
 
 ScoreInterval EncodedRows::ScoreFine(const EncodedQuery& query, Slot slot) const {
-  const RowNorms& norms = norms_[slot];
-  const float coarse = Dot(query.coarse.data(), Row(slot)) * (query.coarse_scale * norms.scale);
-  const float rest = Dot(query.rest.data(), Row(slot)) * (query.rest_scale * norms.scale);
-  return {coarse + rest, Error(query, query.fine_error, norms)};
+  const float coarse = Dot(query.coarse.data(), Row(slot)) * (query.coarse_scale * scales_[slot]);
+  const float rest = Dot(query.rest.data(), Row(slot)) * (query.rest_scale * scales_[slot]);
+  return {coarse + rest, Error(query, query.fine_error, slot)};
 }
 
 const float* EncodedRows::Float32Row(Slot slot) const { return As<float>(Row(slot)); }
 
 size_t EncodedRows::MemoryBytes() const {
   return pages_.size() * kPageRows * row_bytes_ + pages_.capacity() * sizeof(Page) +
-         norms_.capacity() * sizeof(RowNorms);
+         (scales_.capacity() + norms_.capacity() + errors_.capacity()) * sizeof(float);
 }
 
 }  // namespace cairn::index

@@ -51,8 +51,8 @@ class EncodedRows {
   size_t MemoryBytes() const;
 
   EncodedQuery Encode(absl::Span<const float> query) const;
-  // Intervals of the rows [page * kPageRows, ...) of a page, as many as it has, from the query's
-  // coarse part. `intervals` has room for a page.
+  // scores and errors [kPageRows]: the intervals of the rows from page * kPageRows on, from the
+  // query's coarse part. Scores beyond the last row are -infinity.
   void ScanPage(const EncodedQuery& query, size_t page, float* scores, float* errors) const;
   ScoreInterval ScoreCoarse(const EncodedQuery& query, Slot slot) const;
   // A narrower interval, from both parts.
@@ -67,12 +67,6 @@ class EncodedRows {
   };
   using Page = std::unique_ptr<std::byte[], Deleter>;
 
-  struct RowNorms {
-    float scale = 1;  // Of int8, else 1.
-    float norm = 0;   // Of the encoded row, rounded up.
-    float error = 0;  // Norm of the vector less the encoded row, rounded up.
-  };
-
   std::byte* AddRow();
   const std::byte* Row(Slot slot) const {
     return pages_[slot / kPageRows].get() + slot % kPageRows * row_bytes_;
@@ -80,8 +74,8 @@ class EncodedRows {
   float EncodeInto(absl::Span<const float> vector, std::byte* out) const;
   void Decode(const std::byte* row, float scale, float* out) const;
   float Dot(const std::byte* query, const std::byte* row) const;
-  float Error(const EncodedQuery& query, float query_error, const RowNorms& row) const {
-    return query.norm * row.error + query_error * row.norm + rounding_;
+  float Error(const EncodedQuery& query, float query_error, size_t slot) const {
+    return query.norm * errors_[slot] + query_error * norms_[slot] + rounding_;
   }
 
   size_t dim_;
@@ -90,7 +84,10 @@ class EncodedRows {
   float rounding_;  // Bounds the float rounding of an inner product of unit vectors, twice.
   size_t size_ = 0;
   std::vector<Page> pages_;
-  std::vector<RowNorms> norms_;  // By slot.
+  // By slot.
+  std::vector<float> scales_;  // Of int8, else 1.
+  std::vector<float> norms_;   // Of the encoded row, rounded up.
+  std::vector<float> errors_;  // Norm of the vector less the encoded row, rounded up.
 };
 
 }  // namespace cairn::index

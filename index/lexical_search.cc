@@ -82,14 +82,15 @@ class BlockMaxSearch {
   size_t k_;
   kernels::TopK top_;
 
-  // Ascending by the bound over the whole list, of which the first global_essential_ are never
-  // needed to find a winner.
+  // Ascending by the bound over the whole list, of which those before first_essential_in_list_
+  // cannot make a winner by themselves.
   std::vector<Bounded> by_list_;
-  size_t global_essential_ = 0;
+  size_t first_essential_in_list_ = 0;
   float partitioned_at_ = -std::numeric_limits<float>::infinity();
   // The same over the current window.
   std::vector<Bounded> by_window_;
-  size_t essential_ = 0;
+  size_t first_essential_ = 0;
+
   // Candidates of the window in ascending order, and their sums so far.
   size_t candidates_ = 0;
   std::array<Slot, kWindowSlots> candidate_slots_;
@@ -117,6 +118,7 @@ BlockMaxSearch::BlockMaxSearch(const PostingStore& store, absl::Span<const uint3
     : allowed_(allowed), scorer_(query.bm25, query.average_length), k_(k), top_(k) {
   cursors_.reserve(query.terms.size());
   for (const LexicalQuery::Term& term : query.terms) {
+    assert(term.weight >= 0);
     cursors_.emplace_back(store, lengths, scorer_, term);
     if (cursors_.back().blocks() == 0) cursors_.pop_back();
   }
@@ -168,7 +170,7 @@ void BlockMaxSearch::Run() {
   while (NextWindow(from, &window)) {
     from = window.end;
     BoundInWindow(window);
-    const size_t essential_terms = by_window_.size() - essential_;
+    const size_t essential_terms = by_window_.size() - first_essential_;
     if (essential_terms == 1) {
       ScanOne(window);
     } else if (essential_terms > 1) {
@@ -181,9 +183,9 @@ void BlockMaxSearch::Run() {
 bool BlockMaxSearch::NextWindow(Slot from, Window* window) {
   if (top_.threshold() > partitioned_at_) {
     partitioned_at_ = top_.threshold();
-    global_essential_ = Partition(&by_list_);
+    first_essential_in_list_ = Partition(&by_list_);
   }
-  const auto essential = absl::MakeSpan(by_list_).subspan(global_essential_);
+  const auto essential = absl::MakeSpan(by_list_).subspan(first_essential_in_list_);
   Slot begin = kNoSlot;
   for (const Bounded& term : essential) {
     TermCursor& cursor = cursors_[term.cursor];
@@ -211,7 +213,7 @@ bool BlockMaxSearch::NextWindow(Slot from, Window* window) {
 // Bounds every term in the window, and partitions.
 void BlockMaxSearch::BoundInWindow(const Window& window) {
   if (top_.size() < k_) {
-    essential_ = 0;
+    first_essential_ = 0;
     return;
   }
   for (Bounded& term : by_window_) {
@@ -228,7 +230,7 @@ void BlockMaxSearch::BoundInWindow(const Window& window) {
     term.bound = cut ? cursor.bound() : std::min(bound, cursor.bound());
   }
   SortByBound(&by_window_);
-  essential_ = Partition(&by_window_);
+  first_essential_ = Partition(&by_window_);
 }
 
 void BlockMaxSearch::MarkRead(TermCursor& cursor, size_t block) {
@@ -259,8 +261,8 @@ void BlockMaxSearch::VisitPostings(TermCursor& cursor, const Window& window, Vis
 
 // One essential term: its postings are the candidates.
 void BlockMaxSearch::ScanOne(const Window& window) {
-  const float rest = essential_ > 0 ? by_window_[essential_ - 1].prefix : 0.0f;
-  VisitPostings(cursors_[by_window_[essential_].cursor], window,
+  const float rest = first_essential_ > 0 ? by_window_[first_essential_ - 1].prefix : 0.0f;
+  VisitPostings(cursors_[by_window_[first_essential_].cursor], window,
                 [&](const PostingRun& run, size_t from, size_t to, const float* scores) {
                   candidates_ = 0;
                   for (size_t i = from; i < to; ++i) {
@@ -278,13 +280,13 @@ void BlockMaxSearch::ScanOne(const Window& window) {
 // Several: their postings are added up by slot, in the query's order, so that the sums are exact
 // where no other term matches.
 void BlockMaxSearch::ScanSeveral(const Window& window) {
-  std::sort(by_window_.begin() + essential_, by_window_.end(),
+  std::sort(by_window_.begin() + first_essential_, by_window_.end(),
             [](const Bounded& a, const Bounded& b) { return a.cursor < b.cursor; });
   // One term may be essential in general and several in a window, which then is its block.
   for (Window part = {window.begin, 0}; part.begin < window.end; part.begin = part.end) {
     const Slot base = part.begin / 64 * 64;
     part.end = static_cast<Slot>(std::min<uint64_t>(window.end, uint64_t{base} + kWindowSlots));
-    for (size_t i = essential_; i < by_window_.size(); ++i) {
+    for (size_t i = first_essential_; i < by_window_.size(); ++i) {
       Accumulate(cursors_[by_window_[i].cursor], part, base);
     }
     CollectAccumulated(base, (part.end - base + 63) / 64);
@@ -305,7 +307,7 @@ void BlockMaxSearch::Accumulate(TermCursor& cursor, const Window& window, Slot b
 
 // Turns the allowed slots that can still win into candidates, and clears the sums.
 void BlockMaxSearch::CollectAccumulated(Slot base, size_t words) {
-  const float rest = essential_ > 0 ? by_window_[essential_ - 1].prefix : 0.0f;
+  const float rest = first_essential_ > 0 ? by_window_[first_essential_ - 1].prefix : 0.0f;
   candidates_ = 0;
   for (size_t i = 0; i < words; ++i) {
     const uint64_t allowed = allowed_.words()[base / 64 + i];
@@ -325,8 +327,8 @@ void BlockMaxSearch::CollectAccumulated(Slot base, size_t words) {
 
 // Adds the non-essential terms, the largest bound first, and offers what is left.
 void BlockMaxSearch::CompleteCandidates() {
-  for (size_t i = essential_; i > 0 && candidates_ > 0; --i) AddNonEssential(i - 1);
-  const bool exact = essential_ == 0 || cursors_.size() <= 2;
+  for (size_t i = first_essential_; i > 0 && candidates_ > 0; --i) AddNonEssential(i - 1);
+  const bool exact = first_essential_ == 0 || cursors_.size() <= 2;
   for (size_t i = 0; i < candidates_; ++i) {
     const float sum = candidate_sums_[i];
     if (Loses(sum)) continue;

@@ -44,7 +44,7 @@ struct LexicalQuery {
     TermId term = 0;
     float weight = 0;
   };
-  std::vector<Term> terms;  // Distinct terms.
+  std::vector<Term> terms;  // Distinct terms, weights >= 0.
   float average_length = 1;
   Bm25Parameters bm25;
 };
@@ -55,8 +55,9 @@ struct LexicalSearchStats {
   uint64_t blocks_skipped = 0;
 };
 
-// Postings of blocks of 128 with the block's largest term count and smallest length, from which an
-// upper bound of any BM25 score in the block follows for every average length.
+// Postings in blocks of 128, each with a few (term count, length) pairs that between them are at
+// least as good as any of its postings, so that an upper bound of the block's BM25 scores follows
+// for every average length, k1 and b.
 //
 // Thread-compatible: const methods may run concurrently, Append and Remove alone.
 class LexicalTail {

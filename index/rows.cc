@@ -100,11 +100,7 @@ std::string CollectionPrefix(CollectionId collection) {
   return key;
 }
 
-std::string CollectionEnd(CollectionId collection) {
-  std::string key;
-  AppendBigEndian(uint64_t{collection} + 1, collection == kMax32 ? 5 : 4, &key);
-  return key;
-}
+std::string CollectionEnd(CollectionId collection) { return CollectionPrefix(collection + 1); }
 
 std::string DocumentKey(CollectionId collection, std::string_view document_id) {
   return CollectionPrefix(collection).append(document_id);
@@ -175,6 +171,8 @@ absl::StatusOr<CollectionRow> DecodeCollection(std::string_view key, std::string
   row.settings.embedder_fingerprint = reader->String();
   row.settings.dim = static_cast<uint32_t>(reader->Varint(kMax32));
   if (absl::Status s = reader->Done(); !s.ok()) return s;
+  // The largest id has no key after its own: it is never given out.
+  if (row.id == 0 || row.id == kMax32) return absl::DataLossError("collection id out of range");
   return row;
 }
 

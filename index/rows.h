@@ -69,7 +69,7 @@ struct ForwardRow {
 
 // Keys. External ids are used as they are: the collection id before them has a fixed length.
 std::string CollectionPrefix(CollectionId collection);
-// The first key after every key of the collection.
+// The first key after every key of the collection, whose id is below the largest 32-bit number.
 std::string CollectionEnd(CollectionId collection);
 std::string DocumentKey(CollectionId collection, std::string_view document_id);
 std::string ChunkKey(CollectionId collection, ChunkId chunk);

@@ -112,20 +112,35 @@ void ExactSearch::CollectPage(const EncodedQuery& query, size_t page, kernels::T
   for (size_t i = 0; i < words; ++i) wanted += std::popcount(bits[i]);
   if (wanted == 0) return;
 
+  const Slot base = static_cast<Slot>(page * EncodedRows::kPageRows);
+  const auto consider = [&](Slot slot, ScoreInterval s) {
+    if (s.score + s.error < lower->threshold()) return;
+    candidates_.push_back({slot, s.score + s.error});
+    lower->Push(s.score - s.error, slot);
+  };
+  if (wanted < kScanFrom) {
+    for (size_t i = 0; i < words; ++i) {
+      for (uint64_t word = bits[i]; word != 0; word &= word - 1) {
+        const Slot slot = static_cast<Slot>(base + i * 64 + std::countr_zero(word));
+        consider(slot, rows_.ScoreCoarse(query, slot));
+      }
+    }
+    return;
+  }
   std::array<float, EncodedRows::kPageRows> scores;
   std::array<float, EncodedRows::kPageRows> errors;
-  const Slot base = static_cast<Slot>(page * EncodedRows::kPageRows);
-  const bool scan = wanted >= kScanFrom;
-  if (scan) rows_.ScanPage(query, page, scores.data(), errors.data());
-  for (size_t i = 0; i < words; ++i) {
-    for (uint64_t word = bits[i]; word != 0; word &= word - 1) {
-      const size_t row = i * 64 + std::countr_zero(word);
-      const Slot slot = static_cast<Slot>(base + row);
-      const ScoreInterval s =
-          scan ? ScoreInterval{scores[row], errors[row]} : rows_.ScoreCoarse(query, slot);
-      if (s.score + s.error < lower->threshold()) continue;
-      candidates_.push_back({slot, s.score + s.error});
-      lower->Push(s.score - s.error, slot);
+  rows_.ScanPage(query, page, scores.data(), errors.data());
+  // Nearly all groups hold nothing: one vectorised test for each.
+  constexpr size_t kGroup = 16;
+  for (size_t begin = 0; begin < words * 64; begin += kGroup) {
+    int reaching = 0;
+    for (size_t i = begin; i < begin + kGroup; ++i) {
+      reaching |= scores[i] + errors[i] >= lower->threshold();
+    }
+    if (reaching == 0) continue;
+    for (size_t i = begin; i < begin + kGroup; ++i) {
+      const Slot slot = static_cast<Slot>(base + i);
+      if ((bits[i / 64] >> (i % 64) & 1) != 0) consider(slot, {scores[i], errors[i]});
     }
   }
 }

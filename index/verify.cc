@@ -152,6 +152,8 @@ class CollectionVerifier {
             whole = false;
             return;
           }
+          // Nothing can be said of how a chunk follows one that cannot be read.
+          if (!whole) return;
           text += row->gap;
           if (row->document_id != document.id || row->ordinal != chunk - document.row.first_chunk ||
               row->span.begin > text.size() ||

@@ -58,7 +58,7 @@ SIF_COEFFICIENT = 1e-5
 QUIET_WEIGHT = 0.05    # extra factor for tokens that are only digits or one punctuation mark
 
 # How cairn should fuse this model with BM25; measured in docs/default-model.md.
-FUSION = {"fusion": "convex", "normalization": "theoretical", "alpha": 0.65}
+FUSION = {"fusion": "convex", "normalization": "theoretical", "alpha": 0.6}
 
 REFERENCE_TEXTS = [
     "hello world",

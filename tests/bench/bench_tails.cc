@@ -1,6 +1,7 @@
 // The in-memory index parts: lexical search with and without pruning, vector scans.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>

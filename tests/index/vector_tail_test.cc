@@ -10,6 +10,8 @@
 #include <limits>
 #include <random>
 #include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -62,12 +64,11 @@ class Rows {
     std::vector<ScoredSlot> all;
     for (Slot slot = 0; slot < rows_.size(); ++slot) {
       if (rows_[slot].empty() || vanished_.contains(slot) || !allowed.Test(slot)) continue;
-      all.push_back({slot, kernels::GetDistanceKernels().dot_f32(query.data(), rows_[slot].data(),
-                                                                 dim_)});
+      all.push_back(
+          {slot, kernels::GetDistanceKernels().dot_f32(query.data(), rows_[slot].data(), dim_)});
     }
-    std::stable_sort(all.begin(), all.end(), [](const ScoredSlot& a, const ScoredSlot& b) {
-      return a.score > b.score;
-    });
+    std::stable_sort(all.begin(), all.end(),
+                     [](const ScoredSlot& a, const ScoredSlot& b) { return a.score > b.score; });
     all.resize(std::min(k, all.size()));
     return all;
   }
@@ -160,13 +161,14 @@ TEST_P(VectorTailEncodings, NeverReturnsASlotWithoutAVector) {
   Rows rows(24);
   for (size_t i = 0; i < vectors.size(); ++i) {
     if (i % 3 == 0) {
-      EXPECT_EQ(tail.AppendMissing(), tail.slots() - 1);
+      const size_t before = tail.slots();
+      EXPECT_EQ(tail.AppendMissing(), before);
       rows.AddMissing();
     }
     ASSERT_TRUE(tail.Append(vectors.row(i)).ok());
     rows.Add(vectors.row(i));
   }
-  // So that even the worst of the others, of negative score, are wanted.
+  // The largest k wants slots of negative scores too, below the 0 of an empty row.
   const SlotSet all(tail.slots(), true);
   for (size_t k : {size_t{10}, size_t{690}, SIZE_MAX}) {
     const auto results = tail.Search(vectors.row(4), k, all, rows);
@@ -187,10 +189,17 @@ TEST_P(VectorTailEncodings, IsEmptyWithoutVectors) {
 TEST_P(VectorTailEncodings, RefusesBadVectorsAndQueries) {
   VectorTail tail(3, GetParam());
   Rows rows(3);
-  const std::vector<std::vector<float>> bad = {
-      {},          {1, 0},    {1, 0, 0, 0},      {0, 0, 0},       {kNaN, 1, 0},
-      {1, 0, kNaN}, {kInfinity, 0, 0}, {0, -kInfinity, 0}, {1.01f, 0, 0}, {0.9f, 0, 0},
-      {1e30f, 1e30f, 0}};
+  const std::vector<std::vector<float>> bad = {{},
+                                               {1, 0},
+                                               {1, 0, 0, 0},
+                                               {0, 0, 0},
+                                               {kNaN, 1, 0},
+                                               {1, 0, kNaN},
+                                               {kInfinity, 0, 0},
+                                               {0, -kInfinity, 0},
+                                               {1.01f, 0, 0},
+                                               {0.9f, 0, 0},
+                                               {1e30f, 1e30f, 0}};
   for (const std::vector<float>& vector : bad) {
     EXPECT_EQ(tail.Append(vector).status().code(), absl::StatusCode::kInvalidArgument);
   }

@@ -31,8 +31,8 @@ class ZipfTerms {
         std::min<size_t>(it - cumulative_.begin(), cumulative_.size() - 1));
   }
 
-  // The distinct terms of `length` draws, ascending. With probability `repetition` a draw repeats an
-  // earlier one of the chunk, as texts do that are about something.
+  // The distinct terms of `length` draws, ascending. With probability `repetition` a draw repeats
+  // an earlier one of the chunk, as texts do that are about something.
   std::vector<index::TermCount> Chunk(size_t length, double repetition, std::mt19937& rng) const {
     std::vector<index::TermId> drawn(length);
     std::bernoulli_distribution repeats(repetition);
@@ -61,8 +61,7 @@ inline index::LexicalQuery MakeQuery(const index::LexicalTail& tail,
   query.average_length = static_cast<float>(tail.total_length()) /
                          static_cast<float>(std::max<uint64_t>(tail.live_slots(), 1));
   for (index::TermId term : terms) {
-    query.terms.push_back(
-        {term, index::Bm25Idf(tail.DocumentFrequency(term), tail.live_slots())});
+    query.terms.push_back({term, index::Bm25Idf(tail.DocumentFrequency(term), tail.live_slots())});
   }
   return query;
 }

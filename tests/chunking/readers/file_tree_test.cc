@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/unprivileged.h"
 
 namespace cairn::chunking {
@@ -84,9 +85,9 @@ TEST_F(WalkFilesTest, RandomTreesComeInOrderAndWhole) {
   for (int i = 0; i < 300; ++i) {
     std::string path;
     for (unsigned depth = random() % 4; depth > 0; --depth) {
-      path += "d" + std::string(1, "!.0a~"[random() % 5]) + "/";
+      path += absl::StrCat("d", std::string(1, "!.0a~"[random() % 5]), "/");
     }
-    path += "f" + std::to_string(random() % 1000);
+    path += absl::StrCat("f", random() % 1000);
     Put(path);
     expected.push_back("/" + path);
   }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/document_recorder.h"
 #include "tests/support/shared_data.h"
 
@@ -178,8 +179,8 @@ TEST(Html, RepairsWhatIsLeftOpenOrCrossed) {
 
 TEST(Html, NestingOfAnyDepthIsRead) {
   for (const std::string tag : {"div", "b", "ul", "blockquote", "table", "x-y"}) {
-    const std::string html =
-        Repeat("<" + tag + ">", 100000) + "hello" + Repeat("</" + tag + ">", 100000) + "<p>end";
+    const std::string html = absl::StrCat(Repeat(absl::StrCat("<", tag, ">"), 100000), "hello",
+                                          Repeat(absl::StrCat("</", tag, ">"), 100000), "<p>end");
     const Document document = ReadOne("a.html", html);
     EXPECT_EQ(BrokenPromise(document), "");
     EXPECT_THAT(document.text, HasSubstr("hello"));
@@ -190,7 +191,7 @@ TEST(Html, NestingOfAnyDepthIsRead) {
 // Each takes seconds when linear, hours when quadratic.
 TEST(Html, HostileInputTakesLinearTime) {
   std::string attributes = "<p ";
-  for (int i = 0; i < 1000000; ++i) attributes += "a" + std::to_string(i) + "=1 ";
+  for (int i = 0; i < 1000000; ++i) absl::StrAppend(&attributes, "a", i, "=1 ");
   const std::string inputs[] = {
       attributes + ">hello",
       Repeat("<b>", 1000000) + Repeat("</i>", 1000000) + "hello",

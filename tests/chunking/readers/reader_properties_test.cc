@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "chunking/text/normalize.h"
 #include "tests/support/document_recorder.h"
 
@@ -149,7 +150,7 @@ TEST(ReaderProperties, WordsSurviveInOrder) {
     std::string markdown;
     std::string html;
     for (int word = 0; word < 50; ++word) {
-      const std::string name = "w" + std::to_string(word) + "x";
+      const std::string name = absl::StrCat("w", word, "x");
       static constexpr const char* kOpen[] = {"",    "<p>",   "<li>", "<h3>",
                                               "<b>", "<pre>", "<td>", "<br>"};
       html += kOpen[random() % 8] + name + " ";
@@ -167,7 +168,7 @@ TEST(ReaderProperties, WordsSurviveInOrder) {
       }
       size_t at = 0;
       for (int word = 0; word < 50; ++word) {
-        at = in_blocks.find("w" + std::to_string(word) + "x", at);
+        at = in_blocks.find(absl::StrCat("w", word, "x"), at);
         ASSERT_NE(at, std::string::npos) << "w" << word << " of " << input;
       }
     }

@@ -269,7 +269,8 @@ constexpr char kUnigram[] = R"({
     {"type":"Replace","pattern":{"String":"."},"content":" . "},
     {"type":"Replace","pattern":{"Regex":"\\s+"},"content":" "},
     {"type":"Strip","strip_left":true,"strip_right":true}]},
-  "pre_tokenizer":{"type":"Metaspace","replacement":"\u2581","prepend_scheme":"always","split":false},
+  "pre_tokenizer":
+    {"type":"Metaspace","replacement":"\u2581","prepend_scheme":"always","split":false},
   "model":{"type":"Unigram","unk_id":1,"byte_fallback":false,"vocab":[["[PAD]",-5],["[UNK]",-5],
     ["\u2581hello",-3],["\u2581",-4],["h",-9],["e",-9],["\u2581he",-3.5],["llo",-4],["\u2581!",-3],
     ["\u2581world",-3],["s",-2]]}})";
