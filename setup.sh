@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 build_packages=(
   build-essential cmake ninja-build
   libabsl-dev libbenchmark-dev libcli11-dev libgmock-dev libgtest-dev libicu-dev
-  librocksdb-dev libsimdjson-dev libstemmer-dev libxml2-dev libxxhash-dev nlohmann-json3-dev)
+  librocksdb-dev libsimdjson-dev libstemmer-dev libxxhash-dev nlohmann-json3-dev)
 demo_packages=(debian-reference-en debian-policy)
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
