@@ -48,6 +48,7 @@ demo() {
   install "${demo_packages[@]}"
   build
   local cairn=build/release/cairn store=build/demo.store question
+  rm -rf "$store"  # Made by an earlier demo, perhaps with another model.
   say "Ingesting the Debian Reference and the Debian Policy Manual into $store"
   "$cairn" ingest --store "$store" --metadata manual=reference /usr/share/debian-reference/*.en.html
   "$cairn" ingest --store "$store" --metadata manual=policy /usr/share/doc/debian-policy/policy.html/*.html

@@ -30,8 +30,9 @@ absl::Status Agree(const std::string& collection, const char* what, const std::o
                                                     ": leave it out, or name another collection"));
 }
 
-index::CollectionSettings NewSettings(const CollectionOptions& options,
-                                      const engine::Embedder& embedder) {
+// InvalidArgument when no collection can have these settings.
+absl::StatusOr<index::CollectionSettings> NewSettings(const CollectionOptions& options,
+                                                      const engine::Embedder& embedder) {
   index::CollectionSettings s;
   s.chunker = options.chunker.value_or(s.chunker);
   s.chunk_tokens = options.chunk_tokens.value_or(s.chunk_tokens);
@@ -39,6 +40,8 @@ index::CollectionSettings NewSettings(const CollectionOptions& options,
   s.analyzer = options.analyzer.value_or(s.analyzer);
   s.embedder_fingerprint = embedder.fingerprint();
   s.dim = static_cast<uint32_t>(embedder.dim());
+  const absl::Status usable = engine::Preparation::Create(s, &embedder).status();
+  if (!usable.ok()) return usable;
   return s;
 }
 
@@ -58,30 +61,42 @@ struct Engine::Impl {
   std::unique_ptr<index::Store> store;
 
   absl::Mutex mutex;
-  absl::flat_hash_map<std::string, Open> open ABSL_GUARDED_BY(mutex);
+  // By collection id, which is never used again: a new collection of an old name gets its own.
+  absl::flat_hash_map<index::CollectionId, std::shared_ptr<const engine::Preparation>> preparations
+      ABSL_GUARDED_BY(mutex);
 
   absl::StatusOr<Open> Find(std::string_view name) ABSL_LOCKS_EXCLUDED(mutex) {
-    absl::MutexLock lock(&mutex);
-    const auto it = open.find(std::string(name));
-    if (it != open.end()) return it->second;
     absl::StatusOr<std::shared_ptr<index::Collection>> collection = store->Find(name);
     if (!collection.ok()) return collection.status();
-    absl::StatusOr<std::unique_ptr<engine::Preparation>> preparation =
-        engine::Preparation::Create((*collection)->settings(), embedder.get());
-    if (!preparation.ok()) return preparation.status();
-    return open[std::string(name)] = {*collection, *std::move(preparation)};
+    absl::MutexLock lock(&mutex);
+    std::shared_ptr<const engine::Preparation>& known = preparations[(*collection)->id()];
+    if (known == nullptr) {
+      absl::StatusOr<std::unique_ptr<engine::Preparation>> made =
+          engine::Preparation::Create((*collection)->settings(), embedder.get());
+      if (!made.ok()) return made.status();
+      known = *std::move(made);
+    }
+    return Open{*collection, known};
   }
 
+  // Rows alone, without reading the collection into memory.
+  absl::StatusOr<index::CollectionRows> FindRows(std::string_view name,
+                                                 const index::RowSnapshot* snapshot) {
+    absl::StatusOr<index::CollectionRow> row = store->Describe(name);
+    if (!row.ok()) return row.status();
+    return index::CollectionRows(&store->rows(), row->id, snapshot);
+  }
+
+  // Begins an ingestion: checks its options, clears its report, finds or makes its collection.
   absl::StatusOr<Open> FindOrCreate(const IngestOptions& options) {
+    if (options.report != nullptr) *options.report = {};
+    if (absl::Status s = engine::CheckOptions(options); !s.ok()) return s;
     const CollectionOptions& asked = options.create;
     absl::StatusOr<index::CollectionRow> row = store->Describe(options.collection);
     if (absl::IsNotFound(row.status())) {
-      const index::CollectionSettings settings = NewSettings(asked, *embedder);
-      // Refuses bad settings before they are stored.
-      absl::StatusOr<std::unique_ptr<engine::Preparation>> preparation =
-          engine::Preparation::Create(settings, embedder.get());
-      if (!preparation.ok()) return preparation.status();
-      absl::Status created = store->Create(options.collection, settings).status();
+      absl::StatusOr<index::CollectionSettings> settings = NewSettings(asked, *embedder);
+      if (!settings.ok()) return settings.status();
+      absl::Status created = store->Create(options.collection, *settings).status();
       // Another thread may have been first; its settings are checked like any other's.
       if (!created.ok() && !absl::IsAlreadyExists(created)) return created;
       row = store->Describe(options.collection);
@@ -140,6 +155,15 @@ absl::StatusOr<IngestReport> Engine::IngestDocuments(absl::Span<const InputDocum
   return engine::IngestDocuments(open->collection.get(), *open->preparation, documents, options);
 }
 
+absl::Status Engine::CheckOptions(const IngestOptions& options) {
+  if (absl::Status s = engine::CheckOptions(options); !s.ok()) return s;
+  // Any model will do: none decides which settings there are.
+  absl::StatusOr<std::unique_ptr<engine::StaticEmbedder>> embedder =
+      engine::StaticEmbedder::Default();
+  if (!embedder.ok()) return embedder.status();
+  return NewSettings(options.create, **embedder).status();
+}
+
 absl::StatusOr<SearchResponse> Engine::Search(const SearchRequest& request) const {
   absl::StatusOr<Impl::Open> open = impl_->Find(request.collection);
   if (!open.ok()) return open.status();
@@ -153,18 +177,19 @@ absl::StatusOr<AskResponse> Engine::Ask(const AskRequest& request) const {
 }
 
 absl::StatusOr<StoredDocument> Engine::Get(std::string_view collection, std::string_view id) const {
-  absl::StatusOr<Impl::Open> open = impl_->Find(collection);
-  if (!open.ok()) return open.status();
-  absl::StatusOr<index::DocumentRow> row = open->collection->GetDocument(id);
+  const std::shared_ptr<const index::RowSnapshot> snapshot = impl_->store->rows().TakeSnapshot();
+  absl::StatusOr<index::CollectionRows> rows = impl_->FindRows(collection, snapshot.get());
+  if (!rows.ok()) return rows.status();
+  absl::StatusOr<index::DocumentRow> row = rows->GetDocument(id);
   if (!row.ok()) return row.status();
   std::vector<index::ChunkId> ids(row->chunk_count);
   for (uint32_t i = 0; i < row->chunk_count; ++i) ids[i] = row->first_chunk + i;
   std::vector<index::ChunkId> found;
   std::vector<index::ChunkRow> chunks;
-  if (absl::Status s = open->collection->GetChunks(ids, &found, &chunks); !s.ok()) return s;
+  if (absl::Status s = rows->GetChunks(ids, &found, &chunks); !s.ok()) return s;
   if (found.size() != ids.size()) {
-    return absl::NotFoundError(
-        absl::StrCat("document \"", std::string(id), "\" was deleted or replaced meanwhile"));
+    return absl::DataLossError(absl::StrCat("document \"", std::string(id),
+                                            "\" lacks chunks (cairn verify lists all damage)"));
   }
   StoredDocument document;
   document.id = id;
@@ -188,12 +213,16 @@ absl::StatusOr<StoredDocument> Engine::Get(std::string_view collection, std::str
 absl::StatusOr<std::vector<std::string>> Engine::List(std::string_view collection,
                                                       std::string_view after, size_t limit,
                                                       std::string_view filter) const {
-  absl::StatusOr<Impl::Open> open = impl_->Find(collection);
-  if (!open.ok()) return open.status();
-  if (filter.empty()) return open->collection->ListDocuments(after, limit, nullptr);
+  absl::StatusOr<index::CollectionRows> rows = impl_->FindRows(collection, nullptr);
+  if (!rows.ok()) return rows.status();
+  if (filter.empty()) return rows->ListDocuments(after, limit, nullptr);
   absl::StatusOr<index::Filter> parsed = index::Filter::Parse(filter);
   if (!parsed.ok()) return parsed.status();
-  return open->collection->ListDocuments(after, limit, &*parsed);
+  return rows->ListDocuments(after, limit, &*parsed);
+}
+
+absl::StatusOr<std::vector<std::string>> Engine::ListCollections() const {
+  return impl_->store->List();
 }
 
 absl::StatusOr<std::vector<bool>> Engine::Delete(std::string_view collection,
@@ -206,10 +235,7 @@ absl::StatusOr<std::vector<bool>> Engine::Delete(std::string_view collection,
 }
 
 absl::Status Engine::DeleteCollection(std::string_view collection) {
-  absl::MutexLock lock(&impl_->mutex);
-  if (absl::Status s = impl_->store->Drop(collection); !s.ok()) return s;
-  impl_->open.erase(std::string(collection));
-  return absl::OkStatus();
+  return impl_->store->Drop(collection);
 }
 
 absl::StatusOr<StoreInfo> Engine::Stats() const {

@@ -67,6 +67,8 @@ struct IngestProgress {
   uint64_t documents = 0;    // Durable.
 };
 
+struct IngestReport;
+
 struct IngestOptions {
   std::string collection = "default";
   CollectionOptions create;
@@ -74,13 +76,15 @@ struct IngestOptions {
   // "auto", "text", "markdown", "html", "jsonl", "trec"
   std::string format = "auto";
   bool strict = false;  // Stop at the first issue. What was acknowledged before stays.
-  int threads = 0;      // Workers that chunk and embed; 0: one per core.
+  int threads = 0;      // Workers that chunk and embed, at most 1,024; 0: one per core.
   size_t max_document_bytes = size_t{64} << 20;
   // Called from one thread at a time, not necessarily the caller's.
   std::function<void(const IngestIssue&)> on_issue;
   std::function<void(const IngestProgress&)> on_progress;
   // A document's rows are on disk: no crash loses it from here on.
   std::function<void(const std::string& document_id)> on_durable;
+  // Filled in on return, after an error too: then it tells what is stored nevertheless.
+  IngestReport* report = nullptr;
 };
 
 struct IngestReport {
@@ -92,13 +96,15 @@ struct IngestReport {
   uint64_t bytes = 0;   // Read.
 };
 
-// A document handed over in memory. `text` is UTF-8 of the named format.
+// A document handed over in memory. `text` is UTF-8 of the named format. All strings are UTF-8
+// without NUL. One that breaks a limit is skipped, and is an issue.
 struct InputDocument {
-  std::string id;
-  std::string title;
+  std::string id;     // 1 to 1,024 bytes, no control characters.
+  std::string title;  // At most 4,096 bytes. Empty: what an HTML or Markdown text says it is.
   std::string text;
+  // Names of 1 to 1,024 bytes, finite numbers, 64 KiB in all.
   Metadata metadata;
-  std::string source_uri;
+  std::string source_uri;       // At most 8,192 bytes.
   std::string format = "text";  // "text", "markdown", "html"
 };
 
@@ -261,10 +267,14 @@ class Engine {
   // Text, Markdown, HTML, JSONL (BEIR) and TREC SGML, by content and extension. A document's id is
   // its own, or its path. Upserts: unchanged documents cost a hash, nothing else; so a job that was
   // stopped goes on where it was when run again.
+  // An error's message ends with the number of documents stored before it.
   absl::StatusOr<IngestReport> IngestPaths(absl::Span<const std::string> paths,
                                            const IngestOptions& options);
   absl::StatusOr<IngestReport> IngestDocuments(absl::Span<const InputDocument> documents,
                                                const IngestOptions& options);
+  // InvalidArgument when an ingestion into a new collection would be refused for its options. Needs
+  // no store, so that a mistake need not leave an empty one behind.
+  static absl::Status CheckOptions(const IngestOptions& options);
 
   absl::StatusOr<SearchResponse> Search(const SearchRequest& request) const;
   // Extractive: the sentences of the best passages that answer best, each with its citation.
@@ -274,6 +284,8 @@ class Engine {
   // Ids in byte order after `after` (exclusive), at most `limit`, that match the filter.
   absl::StatusOr<std::vector<std::string>> List(std::string_view collection, std::string_view after,
                                                 size_t limit, std::string_view filter) const;
+  // Names of the collections, ascending.
+  absl::StatusOr<std::vector<std::string>> ListCollections() const;
   // deleted[i]: ids[i] existed. Durable on return, and seen by the next search.
   absl::StatusOr<std::vector<bool>> Delete(std::string_view collection,
                                            absl::Span<const std::string> ids);

@@ -1,17 +1,20 @@
 #include "engine/ingest.h"
 
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "chunking/readers/file_tree.h"
 #include "chunking/readers/reader.h"
+#include "chunking/readers/text_checks.h"
 #include "chunking/text/normalize.h"
+#include "engine/document_checks.h"
 #include "engine/ingest_pipeline.h"
 
 namespace cairn::engine {
 namespace {
+
+constexpr int kMaxThreads = 1024;
 
 absl::StatusOr<chunking::Format> ParseFormat(const std::string& name) {
   if (name == "auto") return chunking::Format::kAuto;
@@ -30,14 +33,23 @@ class PipelineHandler : public chunking::DocumentHandler {
   explicit PipelineHandler(IngestPipeline* pipeline) : pipeline_(pipeline) {}
 
   absl::Status OnDocument(chunking::Document document) override {
-    return pipeline_->Submit(std::move(document));
+    return Keep(pipeline_->Submit(std::move(document)));
   }
   absl::Status OnIssue(const chunking::ReadIssue& issue) override {
-    return pipeline_->Report({issue.source, issue.line, issue.reason});
+    return Keep(pipeline_->Report({issue.source, issue.line, issue.reason}));
   }
 
+  // Whether the pipeline wants no more: its fault, or strict mode's wish, and not the input's.
+  bool stopped() const { return stopped_; }
+
  private:
+  absl::Status Keep(absl::Status status) {
+    stopped_ = stopped_ || !status.ok();
+    return status;
+  }
+
   IngestPipeline* const pipeline_;
+  bool stopped_ = false;
 };
 
 // Counts what passes through, for progress.
@@ -93,23 +105,24 @@ class PathIngestion {
 
   absl::Status Run(const std::string& path) {
     if (path == "-") return Read(chunking::StandardInput(), path);
-    absl::Status s = chunking::WalkFiles(
+    const absl::Status s = chunking::WalkFiles(
         path,
         [&](const chunking::FoundFile& file) {
           absl::StatusOr<std::unique_ptr<chunking::ByteSource>> source =
               chunking::OpenFile(file.path);
-          if (!source.ok()) return Skip(file.path, source.status());
+          if (!source.ok()) return SkipUnlessStopped(file.path, source.status());
           return Read(*std::move(source), file.path);
         },
         [&](const chunking::ReadIssue& issue) { return handler_.OnIssue(issue); });
-    // A path that is not there is the caller's mistake, but not a reason to leave out the others.
-    if (absl::IsNotFound(s)) return Skip(path, s);
-    return s;
+    return SkipUnlessStopped(path, s);
   }
 
  private:
-  absl::Status Skip(const std::string& path, const absl::Status& why) {
-    return pipeline_->Report({path, 0, std::string(why.message())});
+  // A path that is not there, or a file that fails while it is read, is no reason to leave out the
+  // others.
+  absl::Status SkipUnlessStopped(const std::string& path, const absl::Status& s) {
+    if (s.ok() || handler_.stopped()) return s;
+    return handler_.OnIssue({path, 0, std::string(s.message())});
   }
 
   absl::Status Read(std::unique_ptr<chunking::ByteSource> source, const std::string& name) {
@@ -118,7 +131,7 @@ class PathIngestion {
     read.source = name;
     read.max_document_bytes = options_.max_document_bytes;
     CountingSource counting(std::move(source), pipeline_, total_, &read_);
-    return chunking::ReadDocuments(counting, read, handler_);
+    return SkipUnlessStopped(name, chunking::ReadDocuments(counting, read, handler_));
   }
 
   IngestPipeline* const pipeline_;
@@ -129,15 +142,83 @@ class PathIngestion {
   uint64_t read_ = 0;
 };
 
+// Sets what the caller of IngestDocuments said over what the reader found.
+class InputHandler : public PipelineHandler {
+ public:
+  InputHandler(IngestPipeline* pipeline, const InputDocument* input)
+      : PipelineHandler(pipeline), input_(input) {}
+
+  absl::Status OnDocument(chunking::Document document) override {
+    document.source_uri = input_->source_uri;
+    if (!input_->title.empty()) {
+      absl::StatusOr<std::string> title = chunking::NormalizeText(input_->title);
+      if (!title.ok()) return Refuse(absl::StrCat("the title: ", title.status().message()));
+      document.title = chunking::OneLine(*title);
+    }
+    for (const auto& [name, value] : input_->metadata) document.metadata[name] = value;
+    return PipelineHandler::OnDocument(std::move(document));
+  }
+
+  absl::Status OnIssue(const chunking::ReadIssue& issue) override {
+    return PipelineHandler::OnIssue({Name(), issue.line, issue.reason});
+  }
+
+  absl::Status Refuse(std::string reason) { return OnIssue({"", 0, std::move(reason)}); }
+
+ private:
+  const std::string& Name() const {
+    return input_->source_uri.empty() ? input_->id : input_->source_uri;
+  }
+
+  const InputDocument* const input_;
+};
+
+absl::Status IngestInput(const InputDocument& input, const IngestOptions& options,
+                         IngestPipeline* pipeline) {
+  InputHandler handler(pipeline, &input);
+  if (input.id.empty()) return handler.Refuse("the document id is empty");
+  const absl::StatusOr<chunking::Format> format = ParseFormat(input.format);
+  if (!format.ok()) return handler.Refuse(std::string(format.status().message()));
+  if (*format == chunking::Format::kJsonl || *format == chunking::Format::kTrec) {
+    return handler.Refuse(
+        absl::StrCat("format ", input.format, " holds several documents: ingest it as a file"));
+  }
+  // As with a record of a file, a title can do without a text.
+  const bool only_title = chunking::IsBlank(input.text);
+  // Without ReadOptions::source: a document in memory has no file name that could be its title.
+  chunking::ReadOptions read;
+  read.format = only_title ? chunking::Format::kText : *format;
+  read.document_id = input.id;
+  read.max_document_bytes = options.max_document_bytes;
+  const std::unique_ptr<chunking::ByteSource> source =
+      chunking::FromMemory(only_title ? input.title : input.text);
+  return chunking::ReadDocuments(*source, read, handler);
+}
+
 // The pipeline's end: its own error comes before the reader's, which may only be its echo.
-absl::StatusOr<IngestReport> Finish(IngestPipeline* pipeline, const absl::Status& reading) {
-  const absl::Status writing = pipeline->Finish();
-  if (!writing.ok()) return writing;
-  if (!reading.ok()) return reading;
-  return pipeline->report();
+absl::StatusOr<IngestReport> Finish(IngestPipeline* pipeline, const IngestOptions& options,
+                                    const absl::Status& reading) {
+  absl::Status s = pipeline->Finish();
+  if (s.ok()) s = reading;
+  const IngestReport report = pipeline->report();
+  if (options.report != nullptr) *options.report = report;
+  if (s.ok()) return report;
+  const uint64_t stored = report.created + report.replaced + report.unchanged;
+  return absl::Status(s.code(),
+                      absl::StrCat(s.message(), "; of this run, ", stored,
+                                   stored == 1 ? " document is" : " documents are", " stored"));
 }
 
 }  // namespace
+
+absl::Status CheckOptions(const IngestOptions& options) {
+  if (options.threads < 0 || options.threads > kMaxThreads) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("threads is ", options.threads, "; it must be 0 to ", kMaxThreads));
+  }
+  if (absl::Status s = CheckMetadata(options.metadata); !s.ok()) return s;
+  return ParseFormat(options.format).status();
+}
 
 absl::StatusOr<IngestReport> IngestPaths(index::Collection* collection,
                                          const Preparation& preparation,
@@ -152,59 +233,23 @@ absl::StatusOr<IngestReport> IngestPaths(index::Collection* collection,
     s = ingestion.Run(path);
     if (!s.ok()) break;
   }
-  return Finish(&pipeline, s);
+  return Finish(&pipeline, options, s);
 }
 
 absl::StatusOr<IngestReport> IngestDocuments(index::Collection* collection,
                                              const Preparation& preparation,
                                              absl::Span<const InputDocument> documents,
                                              const IngestOptions& options) {
-  // Sets what the caller said over what the reader found.
-  class Overlay : public PipelineHandler {
-   public:
-    Overlay(IngestPipeline* pipeline, const InputDocument* input)
-        : PipelineHandler(pipeline), input_(input) {}
-    absl::Status OnDocument(chunking::Document document) override {
-      document.source_uri = input_->source_uri;
-      if (!input_->title.empty()) {
-        absl::StatusOr<std::string> title = chunking::NormalizeText(input_->title);
-        if (!title.ok()) {
-          return OnIssue({input_->id, 0, absl::StrCat("title: ", title.status().message())});
-        }
-        document.title = *std::move(title);
-      }
-      for (const auto& [name, value] : input_->metadata) document.metadata[name] = value;
-      return PipelineHandler::OnDocument(std::move(document));
-    }
-
-   private:
-    const InputDocument* const input_;
-  };
-
   IngestPipeline pipeline(collection, &preparation, &options);
   absl::Status s;
+  uint64_t bytes = 0;
   for (const InputDocument& d : documents) {
-    absl::StatusOr<chunking::Format> format = ParseFormat(d.format);
-    if (!format.ok()) {
-      s = format.status();
-    } else if (d.id.empty() || *format == chunking::Format::kJsonl ||
-               *format == chunking::Format::kTrec) {
-      s = absl::InvalidArgumentError(
-          d.id.empty() ? "a document without an id"
-                       : absl::StrCat("document ", d.id, ": format ", d.format,
-                                      " holds several documents: ingest it as a file"));
-    } else {
-      chunking::ReadOptions read;
-      read.format = *format;
-      read.source = d.source_uri.empty() ? d.id : d.source_uri;
-      read.document_id = d.id;
-      read.max_document_bytes = options.max_document_bytes;
-      Overlay handler(&pipeline, &d);
-      s = chunking::ReadDocuments(*chunking::FromMemory(d.text), read, handler);
-    }
+    s = IngestInput(d, options, &pipeline);
     if (!s.ok()) break;
+    bytes += d.text.size();
+    pipeline.SetBytes(bytes, 0);
   }
-  return Finish(&pipeline, s);
+  return Finish(&pipeline, options, s);
 }
 
 }  // namespace cairn::engine

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/engine.h"
@@ -12,7 +13,11 @@
 
 namespace cairn::engine {
 
-// Engine::IngestPaths and Engine::IngestDocuments over an open collection.
+// InvalidArgument when nothing could be ingested with these options, whatever the collection.
+absl::Status CheckOptions(const IngestOptions& options);
+
+// Engine::IngestPaths and Engine::IngestDocuments over an open collection, with
+// options that CheckOptions accepts.
 absl::StatusOr<IngestReport> IngestPaths(index::Collection* collection,
                                          const Preparation& preparation,
                                          absl::Span<const std::string> paths,

@@ -3,9 +3,14 @@
 #include <algorithm>
 #include <functional>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "chunking/readers/text_checks.h"
+#include "engine/document_checks.h"
 
 namespace cairn::engine {
 namespace {
@@ -24,15 +29,36 @@ int WorkerCount(int asked) {
   return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
+// Where a document was read: the readers write "source#Lline" for a record of a file.
+IngestIssue IssueOf(const chunking::Document& document, std::string reason) {
+  IngestIssue issue{document.source_uri.empty() ? document.id : document.source_uri, 0,
+                    std::move(reason)};
+  const size_t mark = issue.source.rfind("#L");
+  if (mark != std::string::npos && absl::SimpleAtoi(issue.source.substr(mark + 2), &issue.line)) {
+    issue.source.resize(mark);
+  }
+  return issue;
+}
+
 }  // namespace
 
 IngestPipeline::IngestPipeline(index::Collection* collection, const Preparation* preparation,
                                const IngestOptions* options)
     : collection_(collection), preparation_(preparation), options_(options) {
-  for (int i = 0; i < WorkerCount(options->threads); ++i) {
-    workers_.emplace_back([this] { Work(); });
+  StartThreads();
+}
+
+void IngestPipeline::StartThreads() {
+  const auto asked = static_cast<size_t>(WorkerCount(options_->threads));
+  workers_.reserve(asked);
+  try {
+    writer_ = std::thread([this] { Write(); });
+    while (workers_.size() < asked) workers_.emplace_back([this] { Work(); });
+  } catch (const std::system_error& e) {
+    if (workers_.empty()) {
+      Fail(absl::ResourceExhaustedError(absl::StrCat("cannot start a thread: ", e.what())));
+    }
   }
-  writer_ = std::thread([this] { Write(); });
 }
 
 IngestPipeline::~IngestPipeline() {
@@ -43,7 +69,9 @@ IngestPipeline::~IngestPipeline() {
 }
 
 bool IngestPipeline::CanSubmit() const {
-  return !status_.ok() || queue_.empty() ||
+  // A document larger than the bound passes alone. Whatever is on its way moves on without the
+  // submitter: the first in order is queued, with a worker, or ready to be written.
+  return !status_.ok() || bytes_in_flight_ == 0 ||
          (bytes_in_flight_ < kMaxBytesInFlight && submitted_ - next_write_ < kMaxDocumentsInFlight);
 }
 
@@ -56,19 +84,24 @@ bool IngestPipeline::CanWrite() const {
 
 absl::Status IngestPipeline::Submit(chunking::Document document) {
   for (const auto& [name, value] : options_->metadata) document.metadata[name] = value;
+  if (const absl::Status s = CheckDocument(document); !s.ok()) {
+    return Report(IssueOf(document, std::string(s.message())));
+  }
   absl::MutexLock lock(&mutex_);
   mutex_.Await(absl::Condition(this, &IngestPipeline::CanSubmit));
   if (!status_.ok()) return status_;
   Job job;
   job.sequence = submitted_++;
-  job.bytes = document.text.size() + kDocumentOverhead;
+  job.bytes = document.text.size() + MetadataBytes(document.metadata) + kDocumentOverhead;
   job.document = std::move(document);
   bytes_in_flight_ += job.bytes;
   queue_.push_back(std::move(job));
   return absl::OkStatus();
 }
 
-absl::Status IngestPipeline::Report(const IngestIssue& issue) {
+absl::Status IngestPipeline::Report(IngestIssue issue) {
+  // A caller's own name for a document may hold anything; messages are printed.
+  if (!chunking::IsUtf8(issue.source)) issue.source = absl::CHexEscape(issue.source);
   absl::MutexLock lock(&report_mutex_);
   ++report_.issues;
   if (options_->on_issue) options_->on_issue(issue);
@@ -178,10 +211,9 @@ absl::Status IngestPipeline::CheckDuplicate(Done* done) {
   if (seen_ids_.insert(std::hash<std::string_view>{}(document.id)).second) {
     return absl::OkStatus();
   }
-  IngestIssue issue;
-  issue.source = document.source_uri;
-  issue.reason = absl::StrCat("duplicate id \"", document.id,
-                              "\": it replaces the document of that id read before");
+  const IngestIssue issue =
+      IssueOf(document, absl::StrCat("duplicate id \"", document.id,
+                                     "\": it replaces the document of that id read before"));
   if (absl::Status s = Report(issue); !s.ok()) return s;
   if (!done->current) return absl::OkStatus();
   // It equals what was stored when a worker looked, but its predecessor in this run may differ.

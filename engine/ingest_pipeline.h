@@ -2,7 +2,6 @@
 #ifndef CAIRN_ENGINE_INGEST_PIPELINE_H_
 #define CAIRN_ENGINE_INGEST_PIPELINE_H_
 
-#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -28,17 +27,20 @@ namespace cairn::engine {
 // more than a fixed amount of text is on its way.
 class IngestPipeline {
  public:
-  // Everything referred to must outlive the pipeline.
+  // Everything referred to must outlive the pipeline. Where the system grants fewer threads than
+  // asked for, those that there are do the work; with none, Submit and Finish answer
+  // ResourceExhausted.
   IngestPipeline(index::Collection* collection, const Preparation* preparation,
                  const IngestOptions* options);
   ~IngestPipeline();
   IngestPipeline(const IngestPipeline&) = delete;
   IngestPipeline& operator=(const IngestPipeline&) = delete;
 
-  // Takes a document. An error is the pipeline's first: nothing more is taken.
+  // Takes a document, with the options' metadata added; one that CheckDocument refuses is reported
+  // and left out. An error is the pipeline's first, or Report's: nothing more is taken.
   absl::Status Submit(chunking::Document document);
   // Counts and passes on a skipped record; an error in strict mode.
-  absl::Status Report(const IngestIssue& issue);
+  absl::Status Report(IngestIssue issue);
   // Tells how much input has been read, for progress.
   void SetBytes(uint64_t read, uint64_t total);
 
@@ -51,7 +53,7 @@ class IngestPipeline {
   struct Job {
     uint64_t sequence = 0;
     chunking::Document document;
-    size_t bytes = 0;  // Charged against the memory bound.
+    size_t bytes = 0;  // Charged against the memory bound until it is written.
   };
   struct Done {
     // Set when the stored document was found identical: `prepared` then holds just the document and
@@ -61,6 +63,7 @@ class IngestPipeline {
     size_t bytes = 0;
   };
 
+  void StartThreads();
   void Work();
   void Write();
   absl::StatusOr<Done> PrepareJob(Job job) const;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
 #include "index/tail.h"
 
 namespace cairn::engine {
@@ -114,7 +115,9 @@ absl::StatusOr<index::PreparedDocument> Preparation::Prepare(chunking::Document 
     }
     const std::vector<std::string_view> views(texts.begin(), texts.end());
     vectors.assign(views.size() * dim, 0);
-    if (absl::Status s = embedder_->Embed(views, absl::MakeSpan(vectors)); !s.ok()) return s;
+    if (absl::Status s = embedder_->Embed(views, absl::MakeSpan(vectors)); !s.ok()) {
+      return absl::Status(s.code(), absl::StrCat("document ", document.id, ": ", s.message()));
+    }
     for (size_t i = begin; i < end; ++i) {
       const auto first = vectors.begin() + static_cast<ptrdiff_t>((i - begin) * dim);
       const bool known = std::any_of(first, first + dim, [](float x) { return x != 0; });

@@ -31,7 +31,7 @@ class Preparation {
       const index::CollectionSettings& settings, const Embedder* embedder);
 
   // Chunks, analyses and embeds. A document with a title but no text is found by its title, which
-  // becomes its text.
+  // becomes its text. An error is the model's, and names the document.
   absl::StatusOr<index::PreparedDocument> Prepare(chunking::Document document,
                                                   std::string content_hash) const;
 

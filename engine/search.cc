@@ -19,6 +19,8 @@ constexpr size_t kMaxQueryBytes = 1 << 20;
 // Fusion looks this deep into each list even when fewer hits are asked for: a chunk that both
 // searches rank in the middle may well be the best of all.
 constexpr size_t kMinFusionDepth = 100;
+// Hits whose rows are read at once: what is held besides the response itself stays small.
+constexpr size_t kFetchBatch = 1000;
 
 class Stopwatch {
  public:
@@ -88,21 +90,21 @@ SearchComponent ToComponent(const index::ComponentScore& c) {
   return {c.rank, c.known, c.raw, c.normalized};
 }
 
-// Fills in what the rows hold, and drops hits whose rows were deleted meanwhile.
-absl::Status FetchTexts(const index::Collection& collection, std::vector<SearchHit>* hits) {
+// Fills in what the rows hold, and appends the hits to `live`. The rows are of the index's own
+// snapshot: a hit without them is damage, which costs the hit and no more.
+absl::Status FetchBatch(const index::CollectionRows& collection, absl::Span<SearchHit> hits,
+                        std::vector<SearchHit>* live) {
   std::vector<index::ChunkId> ids;
-  ids.reserve(hits->size());
-  for (const SearchHit& h : *hits) ids.push_back(h.chunk_id);
+  ids.reserve(hits.size());
+  for (const SearchHit& h : hits) ids.push_back(h.chunk_id);
   std::vector<index::ChunkId> found;
   std::vector<index::ChunkRow> rows;
   if (absl::Status s = collection.GetChunks(ids, &found, &rows); !s.ok()) return s;
   absl::flat_hash_map<std::string, std::optional<index::DocumentRow>> documents;
-  std::vector<SearchHit> live;
-  live.reserve(found.size());
   size_t h = 0;
   for (size_t i = 0; i < found.size(); ++i) {
-    while ((*hits)[h].chunk_id != found[i]) ++h;
-    SearchHit& hit = (*hits)[h];
+    while (hits[h].chunk_id != found[i]) ++h;
+    SearchHit& hit = hits[h];
     auto [it, inserted] = documents.try_emplace(hit.document_id);
     if (inserted) {
       absl::StatusOr<index::DocumentRow> row = collection.GetDocument(hit.document_id);
@@ -121,7 +123,18 @@ absl::Status FetchTexts(const index::Collection& collection, std::vector<SearchH
     hit.title = it->second->title;
     hit.source_uri = it->second->source_uri;
     hit.metadata = it->second->metadata;
-    live.push_back(std::move(hit));
+    live->push_back(std::move(hit));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FetchTexts(const index::CollectionRows& collection, std::vector<SearchHit>* hits) {
+  std::vector<SearchHit> live;
+  live.reserve(hits->size());
+  const absl::Span<SearchHit> all = absl::MakeSpan(*hits);
+  for (size_t begin = 0; begin < all.size(); begin += kFetchBatch) {
+    absl::Status s = FetchBatch(collection, all.subspan(begin, kFetchBatch), &live);
+    if (!s.ok()) return s;
   }
   *hits = std::move(live);
   return absl::OkStatus();
@@ -170,8 +183,10 @@ absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
   fusion.normalization =
       advice.min_max ? index::Normalization::kMinMax : index::Normalization::kTheoretical;
   response.alpha = fusion.alpha;
+  std::shared_ptr<const index::RowSnapshot> snapshot;
   {
     const index::Collection::View view(*context.collection);
+    snapshot = view.snapshot();
     size_t depth =
         request.mode == SearchMode::kHybrid ? std::max(request.k, kMinFusionDepth) : request.k;
     std::vector<index::FusedChunk> ranked;
@@ -198,7 +213,9 @@ absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
   }
   response.timings.candidates = watch.Lap();
   if (request.with_text) {
-    if (absl::Status s = FetchTexts(*context.collection, &response.hits); !s.ok()) return s;
+    if (absl::Status s = FetchTexts(context.collection->RowsAt(snapshot.get()), &response.hits);
+        !s.ok())
+      return s;
   }
   response.timings.fetch = watch.Lap();
   return response;

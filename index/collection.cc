@@ -1,6 +1,5 @@
 #include "index/collection.h"
 
-#include <limits>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -65,64 +64,12 @@ CollectionStats Collection::Stats() const {
   return stats;
 }
 
-absl::StatusOr<std::vector<std::string>> Collection::ListDocuments(std::string_view after,
-                                                                   size_t limit,
-                                                                   const Filter* filter) const {
-  std::vector<std::string> ids;
-  if (limit == 0) return ids;
-  std::string begin = DocumentKey(row_.id, after);
-  if (!after.empty()) begin.push_back('\0');  // The smallest key greater than `after`.
-  const absl::Status enough = absl::CancelledError();
-  absl::Status s = store_->Scan(Family::kDocuments, begin, CollectionEnd(row_.id),
-                                [&](std::string_view key, std::string_view value) -> absl::Status {
-                                  if (filter != nullptr) {
-                                    absl::StatusOr<DocumentRow> row = DecodeDocument(key, value);
-                                    if (!row.ok()) return row.status();
-                                    if (!filter->Matches(row->metadata)) return absl::OkStatus();
-                                  }
-                                  ids.emplace_back(key.substr(CollectionPrefix(row_.id).size()));
-                                  return ids.size() < limit ? absl::OkStatus() : enough;
-                                });
-  if (!s.ok() && s != enough) return s;
-  return ids;
-}
-
-absl::StatusOr<DocumentRow> Collection::GetDocument(std::string_view document_id) const {
-  const std::string key = DocumentKey(row_.id, document_id);
-  std::string value;
-  absl::Status s = store_->Get(Family::kDocuments, key, &value);
-  if (absl::IsNotFound(s)) {
-    return absl::NotFoundError(
-        absl::StrCat("no document \"", std::string(document_id), "\" in collection ", name_));
-  }
-  if (!s.ok()) return s;
-  return DecodeDocument(key, value);
-}
-
-absl::Status Collection::GetChunks(absl::Span<const ChunkId> chunks, std::vector<ChunkId>* found,
-                                   std::vector<ChunkRow>* rows) const {
-  found->clear();
-  rows->clear();
-  std::vector<std::string> keys;
-  keys.reserve(chunks.size());
-  for (ChunkId c : chunks) keys.push_back(ChunkKey(row_.id, c));
-  std::vector<std::string> values;
-  if (absl::Status s = store_->MultiGet(Family::kChunks, keys, &values); !s.ok()) return s;
-  for (size_t i = 0; i < chunks.size(); ++i) {
-    if (values[i].empty()) continue;
-    absl::StatusOr<ChunkRow> row = DecodeChunk(keys[i], values[i]);
-    if (!row.ok()) {
-      return absl::Status(row.status().code(),
-                          absl::StrCat("chunk ", chunks[i], ": ", row.status().message()));
-    }
-    found->push_back(chunks[i]);
-    rows->push_back(*std::move(row));
-  }
-  return absl::OkStatus();
-}
-
 Collection::View::View(const Collection& collection) : collection_(collection) {
   collection_.mutex_.ReaderLock();
+  // Without a commit on its way the newest rows are what the tail has: commits come after taking
+  // the lock that is held here.
+  snapshot_ = collection_.before_commit_ != nullptr ? collection_.before_commit_
+                                                    : collection_.store_->TakeSnapshot();
 }
 
 Collection::View::~View() { collection_.mutex_.ReaderUnlock(); }
@@ -167,8 +114,7 @@ absl::StatusOr<Candidates> Collection::View::Search(const CandidateQuery& query)
   }
   if (!query.vector.empty() && query.vector_k > 0) {
     const auto exact = [&](absl::Span<const Slot> slots, absl::Span<float> out) {
-      collection_.mutex_.AssertReaderHeld();
-      return collection_.ReadVectors(slots, out);
+      return ReadVectors(slots, out);
     };
     absl::StatusOr<std::vector<ScoredSlot>> found =
         tail.vectors().Search(query.vector, query.vector_k, allowed, exact);
@@ -176,17 +122,17 @@ absl::StatusOr<Candidates> Collection::View::Search(const CandidateQuery& query)
     candidates.vector = resolve(*found);
     if (query.cosines_of_lexical) {
       absl::Status s =
-          collection_.FillCosines(query.vector, lexical_slots, *found, &candidates.lexical_cosines);
+          FillCosines(query.vector, lexical_slots, *found, &candidates.lexical_cosines);
       if (!s.ok()) return s;
     }
   }
   return candidates;
 }
 
-absl::Status Collection::FillCosines(absl::Span<const float> query,
-                                     absl::Span<const ScoredSlot> lexical,
-                                     absl::Span<const ScoredSlot> vector,
-                                     std::vector<float>* cosines) const {
+absl::Status Collection::View::FillCosines(absl::Span<const float> query,
+                                           absl::Span<const ScoredSlot> lexical,
+                                           absl::Span<const ScoredSlot> vector,
+                                           std::vector<float>* cosines) const {
   absl::flat_hash_map<Slot, float> known;
   known.reserve(vector.size());
   for (const ScoredSlot& s : vector) known.emplace(s.slot, s.score);
@@ -211,24 +157,13 @@ absl::Status Collection::FillCosines(absl::Span<const float> query,
   return absl::OkStatus();
 }
 
-absl::Status Collection::ReadVectors(absl::Span<const Slot> slots, absl::Span<float> out) const {
-  const size_t dim = row_.settings.dim;
-  std::vector<std::string> keys;
-  keys.reserve(slots.size());
-  for (Slot s : slots) keys.push_back(ChunkKey(row_.id, tail_->SlotChunk(s)));
-  std::vector<std::string> values;
-  if (absl::Status s = store_->MultiGet(Family::kVectors, keys, &values); !s.ok()) return s;
-  for (size_t i = 0; i < slots.size(); ++i) {
-    const absl::Span<float> row = out.subspan(i * dim, dim);
-    if (values[i].empty()) {
-      // Deleted by a batch that is committed but not yet in the tail.
-      std::fill(row.begin(), row.end(), std::numeric_limits<float>::quiet_NaN());
-    } else if (absl::Status s = DecodeVector(keys[i], values[i], row); !s.ok()) {
-      return absl::Status(s.code(), absl::StrCat("vector of chunk ", tail_->SlotChunk(slots[i]),
-                                                 ": ", s.message()));
-    }
-  }
-  return absl::OkStatus();
+absl::Status Collection::View::ReadVectors(absl::Span<const Slot> slots,
+                                           absl::Span<float> out) const {
+  collection_.mutex_.AssertReaderHeld();
+  std::vector<ChunkId> chunks;
+  chunks.reserve(slots.size());
+  for (Slot s : slots) chunks.push_back(collection_.tail_->SlotChunk(s));
+  return collection_.RowsAt(snapshot_.get()).GetVectors(chunks, out);
 }
 
 }  // namespace cairn::index

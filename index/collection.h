@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -15,6 +16,7 @@
 #include "chunking/chunkers/chunker.h"
 #include "chunking/document.h"
 #include "index/chunk_ids.h"
+#include "index/collection_rows.h"
 #include "index/filter.h"
 #include "index/row_store.h"
 #include "index/rows.h"
@@ -107,33 +109,28 @@ class Collection {
   CollectionId id() const { return row_.id; }
   const CollectionSettings& settings() const { return row_.settings; }
 
+  CollectionRows RowsAt(const RowSnapshot* snapshot) const { return {store_, row_.id, snapshot}; }
+
   // True when the document is stored with this content hash: writing it again would change nothing.
   bool IsCurrent(std::string_view document_id, std::string_view content_hash) const;
 
   // Writes the documents in one durable batch (more than one where an id repeats: the later
-  // document replaces the earlier). On return they are on disk and searchable. On an error none of
-  // the batch is visible, and outcomes is empty.
+  // document replaces the earlier). On return they are on disk and searchable. On an error those
+  // with an outcome are, and none of the others.
   absl::Status Upsert(absl::Span<const PreparedDocument> documents,
                       std::vector<WriteOutcome>* outcomes);
 
-  // Deletes durably; deleted[i] tells whether ids[i] existed.
+  // Deletes durably, each document whole, in batches of bounded size; deleted[i] tells whether
+  // ids[i] existed and is gone, also on an error.
   absl::Status Delete(absl::Span<const std::string> ids, std::vector<bool>* deleted);
 
-  // Refuses every later write: the collection's rows are about to go.
-  void Retire();
+  // Runs `drop`, which deletes the collection's rows, with writers kept out. When it succeeds every
+  // later write is refused.
+  absl::Status Retire(absl::FunctionRef<absl::Status()> drop);
 
   CollectionStats Stats() const;
 
-  // Ids in byte order, after `after` (exclusive; empty: from the first), at most `limit`.
-  absl::StatusOr<std::vector<std::string>> ListDocuments(std::string_view after, size_t limit,
-                                                         const Filter* filter) const;
-
-  absl::StatusOr<DocumentRow> GetDocument(std::string_view document_id) const;
-  // Rows in the order of `chunks`; the id of a chunk deleted meanwhile is left out of `found`.
-  absl::Status GetChunks(absl::Span<const ChunkId> chunks, std::vector<ChunkId>* found,
-                         std::vector<ChunkRow>* rows) const;
-
-  // Keeps the index still for a query: writers wait while a View lives, so hold it briefly.
+  // Keeps the index still for a query: a writer waits while a View lives, so hold it briefly.
   class ABSL_SCOPED_LOCKABLE View {
    public:
     explicit View(const Collection& collection) ABSL_SHARED_LOCK_FUNCTION(collection.mutex_);
@@ -144,8 +141,19 @@ class Collection {
     absl::StatusOr<Candidates> Search(const CandidateQuery& query) const;
     const std::string& DocumentId(DocumentIndex document) const;
 
+    // The rows exactly as the index has them, whatever is being committed meanwhile. May be kept
+    // when the View is gone.
+    const std::shared_ptr<const RowSnapshot>& snapshot() const { return snapshot_; }
+
    private:
+    // `vector` holds cosines found already.
+    absl::Status FillCosines(absl::Span<const float> query, absl::Span<const ScoredSlot> lexical,
+                             absl::Span<const ScoredSlot> vector,
+                             std::vector<float>* cosines) const;
+    absl::Status ReadVectors(absl::Span<const Slot> slots, absl::Span<float> out) const;
+
     const Collection& collection_;
+    std::shared_ptr<const RowSnapshot> snapshot_;
   };
 
  private:
@@ -162,13 +170,8 @@ class Collection {
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   // Commits the batch and takes it into memory.
   absl::Status CommitStaged(Staged staged) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
-  absl::Status ReadVectors(absl::Span<const Slot> slots, absl::Span<float> out) const
-      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  // `vector` holds cosines found already.
-  absl::Status FillCosines(absl::Span<const float> query, absl::Span<const ScoredSlot> lexical,
-                           absl::Span<const ScoredSlot> vector, std::vector<float>* cosines) const
-      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  absl::Status ReclaimIfMostlyDead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  // Gives the memory of dead slots back by reading the rows again. A failure is no loss.
+  void ReclaimIfMostlyDead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
 
   RowStore* const store_;
   ChunkIds* const ids_;
@@ -181,6 +184,8 @@ class Collection {
   bool retired_ ABSL_GUARDED_BY(write_mutex_) = false;
   mutable absl::Mutex mutex_;
   std::unique_ptr<Tail> tail_ ABSL_GUARDED_BY(mutex_);
+  // While a batch is committed and not yet in the tail: the rows from before it.
+  std::shared_ptr<const RowSnapshot> before_commit_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace cairn::index

@@ -14,6 +14,8 @@ namespace {
 
 // Below this many dead slots a rebuild is not worth a query's wait.
 constexpr size_t kReclaimSlots = 10'000;
+// Documents deleted in one batch.
+constexpr size_t kDeleteGroup = 256;
 
 // A chunk's vector: absent, or finite and of unit length.
 absl::Status CheckVector(absl::Span<const float> vector, size_t dim) {
@@ -46,9 +48,11 @@ struct Collection::Staged {
   absl::flat_hash_map<std::string_view, TermId, StringViewHash, std::equal_to<>> new_term_ids;
 };
 
-void Collection::Retire() {
+absl::Status Collection::Retire(absl::FunctionRef<absl::Status()> drop) {
   absl::MutexLock lock(&write_mutex_);
-  retired_ = true;
+  absl::Status s = drop();
+  retired_ = s.ok();
+  return s;
 }
 
 absl::Status Collection::Upsert(absl::Span<const PreparedDocument> documents,
@@ -67,7 +71,8 @@ absl::Status Collection::Upsert(absl::Span<const PreparedDocument> documents,
     group.push_back(&d);
   }
   if (absl::Status s = UpsertDistinct(group, outcomes); !s.ok()) return s;
-  return ReclaimIfMostlyDead();
+  ReclaimIfMostlyDead();
+  return absl::OkStatus();
 }
 
 absl::Status Collection::UpsertDistinct(absl::Span<const PreparedDocument* const> documents,
@@ -186,7 +191,7 @@ absl::Status Collection::StageRemoval(DocumentIndex document, Staged* staged) co
   std::string value;
   for (uint32_t i = 0; i < d.chunk_count; ++i) {
     const std::string key = ChunkKey(row_.id, d.first_chunk + i);
-    absl::Status s = store_->Get(Family::kForward, key, &value);
+    absl::Status s = store_->Get(Family::kForward, key, nullptr, &value);
     if (s.ok()) s = DecodeForward(key, value, &removed.forward.emplace_back());
     if (!s.ok()) {
       return absl::Status(s.code(), absl::StrCat("terms of chunk ", d.first_chunk + i,
@@ -205,17 +210,19 @@ absl::Status Collection::CommitStaged(Staged staged) {
   if (retired_) {
     return absl::FailedPreconditionError(absl::StrCat("collection ", name_, " was deleted"));
   }
-  {
-    absl::ReaderMutexLock lock(&mutex_);
-    for (std::string_view term : staged.new_terms) {
-      const std::string key = TermKey(row_.id, term);
-      staged.batch.Put(Family::kTerms, key,
-                       EncodeTerm(key, staged.new_term_ids.find(term)->second));
-    }
+  for (std::string_view term : staged.new_terms) {
+    const std::string key = TermKey(row_.id, term);
+    staged.batch.Put(Family::kTerms, key, EncodeTerm(key, staged.new_term_ids.find(term)->second));
   }
-  if (absl::Status s = store_->Commit(std::move(staged.batch)); !s.ok()) return s;
-
+  {
+    // Queries from here on see the rows from before the commit, as the tail does.
+    absl::MutexLock lock(&mutex_);
+    before_commit_ = store_->TakeSnapshot();
+  }
+  const absl::Status committed = store_->Commit(std::move(staged.batch));
   absl::MutexLock lock(&mutex_);
+  before_commit_.reset();
+  if (!committed.ok()) return committed;
   for (const Staged::Removed& r : staged.removed) tail_->RemoveDocument(r.document, r.forward);
   for (std::string_view term : staged.new_terms) {
     tail_->AddTerm(term, static_cast<TermId>(tail_->term_count()));
@@ -233,36 +240,38 @@ absl::Status Collection::CommitStaged(Staged staged) {
 absl::Status Collection::Delete(absl::Span<const std::string> ids, std::vector<bool>* deleted) {
   deleted->assign(ids.size(), false);
   absl::MutexLock lock(&write_mutex_);
-  Staged staged;
-  {
-    absl::ReaderMutexLock read(&mutex_);
-    absl::flat_hash_set<DocumentIndex> seen;
-    for (size_t i = 0; i < ids.size(); ++i) {
-      const Tail::Document* d = tail_->FindDocument(ids[i]);
-      if (d == nullptr || !seen.insert(tail_->IndexOf(*d)).second) continue;
-      if (absl::Status s = StageRemoval(tail_->IndexOf(*d), &staged); !s.ok()) return s;
-      (*deleted)[i] = true;
+  for (size_t begin = 0; begin < ids.size(); begin += kDeleteGroup) {
+    const size_t end = std::min(begin + kDeleteGroup, ids.size());
+    Staged staged;
+    std::vector<size_t> found;
+    {
+      absl::ReaderMutexLock read(&mutex_);
+      absl::flat_hash_set<DocumentIndex> seen;
+      for (size_t i = begin; i < end; ++i) {
+        const Tail::Document* d = tail_->FindDocument(ids[i]);
+        if (d == nullptr || !seen.insert(tail_->IndexOf(*d)).second) continue;
+        if (absl::Status s = StageRemoval(tail_->IndexOf(*d), &staged); !s.ok()) return s;
+        found.push_back(i);
+      }
     }
+    if (found.empty()) continue;
+    if (absl::Status s = CommitStaged(std::move(staged)); !s.ok()) return s;
+    for (size_t i : found) (*deleted)[i] = true;
   }
-  if (staged.removed.empty()) return absl::OkStatus();
-  if (absl::Status s = CommitStaged(std::move(staged)); !s.ok()) {
-    deleted->assign(ids.size(), false);
-    return s;
-  }
-  return ReclaimIfMostlyDead();
+  ReclaimIfMostlyDead();
+  return absl::OkStatus();
 }
 
-absl::Status Collection::ReclaimIfMostlyDead() {
+void Collection::ReclaimIfMostlyDead() {
   {
     absl::ReaderMutexLock lock(&mutex_);
     const size_t dead = tail_->slots() - tail_->lexical().live_slots();
-    if (dead < kReclaimSlots || dead < tail_->lexical().live_slots()) return absl::OkStatus();
+    if (dead < kReclaimSlots || dead < tail_->lexical().live_slots()) return;
   }
   auto fresh = std::make_unique<Tail>(row_.settings.dim, encoding_);
-  if (absl::Status s = fresh->Load(*store_, row_.id); !s.ok()) return s;
+  if (!fresh->Load(*store_, row_.id).ok()) return;
   absl::MutexLock lock(&mutex_);
   tail_ = std::move(fresh);
-  return absl::OkStatus();
 }
 
 }  // namespace cairn::index

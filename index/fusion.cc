@@ -31,7 +31,9 @@ class Phi {
   }
 
   // A chunk below the list's end has at most the list's last score, so phi is 0 for kMinMax.
-  ComponentScore Apart(float score) const { return {0, true, score, std::max(Of(score), 0.0f)}; }
+  ComponentScore Apart(float score) const {
+    return {0, true, score, score < low_ ? 0.0f : std::max(Of(score), 0.0f)};
+  }
 
  private:
   float Of(float score) const { return range_ > 0 ? (score - low_) / range_ : 1.0f; }

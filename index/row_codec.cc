@@ -18,10 +18,9 @@ std::string Hash128(std::string_view bytes) {
   return {reinterpret_cast<const char*>(canonical.digest), sizeof(canonical.digest)};
 }
 
-uint32_t Checksum32(std::string_view a, std::string_view b) {
-  // The key's hash seeds the row's: one pass over each, no concatenation.
-  const uint64_t seed = XXH3_64bits(a.data(), a.size());
-  return static_cast<uint32_t>(XXH3_64bits_withSeed(b.data(), b.size(), seed));
+uint32_t Checksum32(std::string_view key, std::string_view body) {
+  const uint64_t seed = XXH3_64bits(key.data(), key.size());
+  return static_cast<uint32_t>(XXH3_64bits_withSeed(body.data(), body.size(), seed));
 }
 
 void RowWriter::Varint(uint64_t value) {

@@ -15,8 +15,8 @@ inline constexpr uint8_t kRowVersion = 1;
 
 // 128-bit content hash (XXH3-128), as bytes.
 std::string Hash128(std::string_view bytes);
-// Lower 32 bits of XXH3-64 over `a` followed by `b`.
-uint32_t Checksum32(std::string_view a, std::string_view b);
+// Lower 32 bits of XXH3-64 over `body`, seeded with XXH3-64 of `key`.
+uint32_t Checksum32(std::string_view key, std::string_view body);
 
 // Builds one row. Not thread-safe.
 class RowWriter {

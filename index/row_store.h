@@ -33,10 +33,26 @@ class RowBatch {
   // Every key in [begin, end).
   void DeleteRange(Family family, std::string_view begin, std::string_view end);
   size_t bytes() const;
+  // Whether it only deletes.
+  bool frees_space() const;
 
  private:
   friend class RowStore;
   struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The rows as they were at one moment. Keeps their old versions on disk: hold it briefly.
+class RowSnapshot {
+ public:
+  ~RowSnapshot();
+  RowSnapshot(const RowSnapshot&) = delete;
+  RowSnapshot& operator=(const RowSnapshot&) = delete;
+
+ private:
+  friend class RowStore;
+  struct Impl;
+  explicit RowSnapshot(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 
@@ -48,7 +64,8 @@ struct RowStoreOptions {
   // Memory for rows not yet in table files, over all families.
   size_t write_buffer_bytes = size_t{64} << 20;
   // Commits are refused below this much free disk space: RocksDB needs room to write out what it
-  // has already acknowledged, and Debian's build aborts when it has none.
+  // has already acknowledged, and Debian's build aborts when it has none. Deletes go on until an
+  // eighth of it.
   uint64_t min_free_bytes = uint64_t{128} << 20;
 };
 
@@ -61,19 +78,23 @@ class RowStore {
  public:
   static absl::StatusOr<std::unique_ptr<RowStore>> Open(const std::string& directory,
                                                         const RowStoreOptions& options);
-  // Writes out memory tables when the log has grown, so that the next open need not replay it.
+  // Writes the log's rows out to table files.
   ~RowStore();
   RowStore(const RowStore&) = delete;
   RowStore& operator=(const RowStore&) = delete;
 
+  std::shared_ptr<const RowSnapshot> TakeSnapshot() const;
+
+  // Reads are of `snapshot`, or of the newest rows when it is null.
   // NotFound without such a row.
-  absl::Status Get(Family family, std::string_view key, std::string* value) const;
+  absl::Status Get(Family family, std::string_view key, const RowSnapshot* snapshot,
+                   std::string* value) const;
   // values[i] is empty where keys[i] has no row (no row is empty). Keys should ascend.
   absl::Status MultiGet(Family family, absl::Span<const std::string> keys,
-                        std::vector<std::string>* values) const;
+                        const RowSnapshot* snapshot, std::vector<std::string>* values) const;
   // Calls `row` for each key in [begin, end) in order; its first error stops the scan.
   absl::Status Scan(
-      Family family, std::string_view begin, std::string_view end,
+      Family family, std::string_view begin, std::string_view end, const RowSnapshot* snapshot,
       absl::FunctionRef<absl::Status(std::string_view key, std::string_view value)> row) const;
 
   // Returns once the batch is on disk.

@@ -13,6 +13,7 @@
 namespace cairn::index {
 namespace {
 
+constexpr uint64_t kMaxDim = 1 << 16;
 constexpr uint64_t kMax32 = std::numeric_limits<uint32_t>::max();
 
 enum MetadataType : uint8_t { kFalse, kTrue, kInt, kDouble, kText, kList };
@@ -169,7 +170,7 @@ absl::StatusOr<CollectionRow> DecodeCollection(std::string_view key, std::string
   row.settings.overlap_tokens = static_cast<uint32_t>(reader->Varint(kMax32));
   row.settings.analyzer = reader->String();
   row.settings.embedder_fingerprint = reader->String();
-  row.settings.dim = static_cast<uint32_t>(reader->Varint(kMax32));
+  row.settings.dim = static_cast<uint32_t>(reader->Varint(kMaxDim));
   if (absl::Status s = reader->Done(); !s.ok()) return s;
   // The largest id has no key after its own: it is never given out.
   if (row.id == 0 || row.id == kMax32) return absl::DataLossError("collection id out of range");

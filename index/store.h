@@ -42,8 +42,7 @@ class Store {
   absl::StatusOr<std::shared_ptr<Collection>> Create(std::string_view name,
                                                      const CollectionSettings& settings);
 
-  // Deletes a collection with all its rows. Queries in progress on it end as they began or without
-  // its texts.
+  // Deletes a collection with all its rows. Queries in progress on it end as they began.
   absl::Status Drop(std::string_view name);
 
   // Names, ascending.
@@ -52,13 +51,22 @@ class Store {
   RowStore& rows() { return *rows_; }
 
  private:
+  // A collection in use. `mutex` is held while it is read into memory, so that those who ask for
+  // the same collection wait and nobody else does.
+  struct Entry {
+    absl::Mutex mutex;
+    std::shared_ptr<Collection> collection ABSL_GUARDED_BY(mutex);
+    bool dropped ABSL_GUARDED_BY(mutex) = false;
+  };
+
   Store(std::unique_ptr<RowStore> rows, const CountersRow& counters, VectorEncoding encoding);
 
   const std::unique_ptr<RowStore> rows_;
   const VectorEncoding encoding_;
   ChunkIds ids_;
+  // Held while collections are created and dropped; before any Entry's.
   absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, std::shared_ptr<Collection>> open_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, std::shared_ptr<Entry>> entries_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace cairn::index

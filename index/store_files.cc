@@ -7,6 +7,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
@@ -111,26 +114,73 @@ absl::StatusOr<std::string> ReadFormat(const std::string& directory) {
   return absl::Status(uuid.status().code(), absl::StrCat(directory, ": ", uuid.status().message()));
 }
 
-absl::StatusOr<std::string> CreateFormat(const std::string& directory) {
+absl::Status CreateStoreDirectory(const std::string& directory) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  // Each folder that is new, deepest first, so that the entry of each can be synced.
+  std::vector<fs::path> fresh;
+  for (fs::path p = fs::absolute(directory, error).lexically_normal();
+       !p.empty() && !fs::exists(p, error) && p != p.parent_path(); p = p.parent_path()) {
+    fresh.push_back(p);
+  }
+  fs::create_directories(directory, error);
+  if (error) {
+    return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot create store ", directory));
+  }
+  for (const fs::path& p : fresh) {
+    if (absl::Status s = SyncDirectory(p.parent_path().string()); !s.ok()) return s;
+  }
+  bool begun = false, database = false;
+  fs::directory_iterator entry(directory, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name == "FORMAT") return absl::OkStatus();  // Created by somebody else just now.
+    if (name == "FORMAT.new") {
+      begun = true;
+    } else if (name == "db") {
+      database = true;
+    } else if (name != "LOCK") {
+      return absl::FailedPreconditionError(
+          absl::StrCat(directory, " is not a cairn store and not empty (it holds ", name,
+                       "): name a new or empty directory"));
+    }
+  }
+  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot read ", directory));
+  if (database && !begun) {
+    return absl::DataLossError(
+        absl::StrCat(directory, " has a database, but its FORMAT file is gone: restore it"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> BeginFormat(const std::string& directory) {
   char random[16];
   if (::getrandom(random, sizeof(random), 0) != sizeof(random)) {
     return ErrnoStatus("cannot get random bytes for", directory);
   }
   const std::string uuid = absl::BytesToHexString(absl::string_view(random, sizeof(random)));
   const std::string text = EncodeFormat(uuid);
-  const std::string path = directory + "/FORMAT";
-  const std::string temporary = path + ".new";
+  const std::string path = directory + "/FORMAT.new";
   {
-    Descriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (fd.get() < 0) return ErrnoStatus("cannot create", temporary);
+    Descriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (fd.get() < 0) return ErrnoStatus("cannot create", path);
     if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
         ::fsync(fd.get()) != 0) {
-      return ErrnoStatus("cannot write", temporary);
+      return ErrnoStatus("cannot write", path);
     }
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus("cannot create", path);
   if (absl::Status s = SyncDirectory(directory); !s.ok()) return s;
   return uuid;
+}
+
+absl::Status FinishFormat(const std::string& directory) {
+  // The database's own entry first.
+  if (absl::Status s = SyncDirectory(directory); !s.ok()) return s;
+  const std::string path = directory + "/FORMAT";
+  if (::rename((path + ".new").c_str(), path.c_str()) != 0) {
+    return ErrnoStatus("cannot create", path);
+  }
+  return SyncDirectory(directory);
 }
 
 }  // namespace cairn::index

@@ -33,8 +33,17 @@ absl::StatusOr<std::string> DecodeFormat(std::string_view bytes);
 
 // Reads store/FORMAT: the uuid; NotFound without one.
 absl::StatusOr<std::string> ReadFormat(const std::string& directory);
-// Creates store/FORMAT durably with a fresh random uuid, which it returns.
-absl::StatusOr<std::string> CreateFormat(const std::string& directory);
+
+// Makes the directory with its parents, durably. FailedPrecondition when it holds something that is
+// not an interrupted creation: a store is not to be mixed into somebody's files by a mistyped path.
+// DataLoss when it holds a database whose FORMAT is gone.
+absl::Status CreateStoreDirectory(const std::string& directory);
+
+// Creation, under the lock: BeginFormat writes store/FORMAT.new with a fresh random uuid, which it
+// returns; then the database is made; FinishFormat renames it to FORMAT. So FORMAT exists only with
+// a complete database, and FORMAT.new without FORMAT marks a creation that stopped halfway.
+absl::StatusOr<std::string> BeginFormat(const std::string& directory);
+absl::Status FinishFormat(const std::string& directory);
 
 }  // namespace cairn::index
 

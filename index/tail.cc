@@ -1,8 +1,8 @@
 #include "index/tail.h"
 
 #include <algorithm>
+#include <future>
 #include <limits>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -121,18 +121,18 @@ size_t Tail::MemoryBytes() const {
 
 absl::Status Tail::Load(const RowStore& store, CollectionId collection) {
   if (absl::Status s = LoadDocuments(store, collection); !s.ok()) return s;
-  // Vectors are independent of the postings and half of the work.
-  absl::Status vectors_status;
-  std::thread vectors([&] { vectors_status = LoadVectors(store, collection); });
+  // Vectors are independent of the postings and half of the work. (std::async falls back to this
+  // thread where no other can be had.)
+  std::future<absl::Status> vectors = std::async([&] { return LoadVectors(store, collection); });
   absl::Status s = LoadTerms(store, collection);
   if (s.ok()) s = LoadForward(store, collection);
-  vectors.join();
+  const absl::Status vectors_status = vectors.get();
   return s.ok() ? vectors_status : s;
 }
 
 absl::Status Tail::LoadTerms(const RowStore& store, CollectionId collection) {
   absl::Status s =
-      store.Scan(Family::kTerms, CollectionPrefix(collection), CollectionEnd(collection),
+      store.Scan(Family::kTerms, CollectionPrefix(collection), CollectionEnd(collection), nullptr,
                  [&](std::string_view key, std::string_view value) -> absl::Status {
                    absl::StatusOr<TermId> id = DecodeTerm(key, value);
                    if (!id.ok()) return Named(id.status(), "a term row");
@@ -155,7 +155,7 @@ absl::Status Tail::LoadDocuments(const RowStore& store, CollectionId collection)
   std::vector<Loaded> loaded;
   absl::Status s =
       store.Scan(Family::kDocuments, CollectionPrefix(collection), CollectionEnd(collection),
-                 [&](std::string_view key, std::string_view value) -> absl::Status {
+                 nullptr, [&](std::string_view key, std::string_view value) -> absl::Status {
                    const std::string id(key.substr(CollectionPrefix(collection).size()));
                    absl::StatusOr<DocumentRow> row = DecodeDocument(key, value);
                    if (!row.ok()) return Named(row.status(), absl::StrCat("document ", id));
@@ -185,7 +185,7 @@ absl::Status Tail::LoadForward(const RowStore& store, CollectionId collection) {
   Slot next = 0;
   ForwardRow row;
   absl::Status s = store.Scan(
-      Family::kForward, CollectionPrefix(collection), CollectionEnd(collection),
+      Family::kForward, CollectionPrefix(collection), CollectionEnd(collection), nullptr,
       [&](std::string_view key, std::string_view value) -> absl::Status {
         absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
         if (!chunk.ok()) return chunk.status();
@@ -211,7 +211,7 @@ absl::Status Tail::LoadForward(const RowStore& store, CollectionId collection) {
 absl::Status Tail::LoadVectors(const RowStore& store, CollectionId collection) {
   std::vector<float> vector(vectors_.dim());
   absl::Status s = store.Scan(
-      Family::kVectors, CollectionPrefix(collection), CollectionEnd(collection),
+      Family::kVectors, CollectionPrefix(collection), CollectionEnd(collection), nullptr,
       [&](std::string_view key, std::string_view value) -> absl::Status {
         absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
         if (!chunk.ok()) return chunk.status();

@@ -22,22 +22,23 @@ struct ExpectedDocument {
 // Checks one collection, family by family.
 class CollectionVerifier {
  public:
-  CollectionVerifier(const RowStore& store, const std::string& name, const CollectionRow& row,
-                     const CountersRow& counters, ProblemSink on_problem, VerifyReport* report)
+  CollectionVerifier(const RowStore& store, const RowSnapshot& snapshot, const std::string& name,
+                     const CollectionRow& row, const CountersRow& counters, ProblemSink on_problem,
+                     VerifyReport* report)
       : store_(store),
+        snapshot_(snapshot),
         name_(name),
         row_(row),
         counters_(counters),
         on_problem_(on_problem),
         report_(report) {}
 
-  absl::Status Run() {
-    absl::Status s = Documents();
-    if (s.ok()) s = Chunks();
-    if (s.ok()) s = Terms();
-    if (s.ok()) s = Forward();
-    if (s.ok()) s = Vectors();
-    return s;
+  void Run() {
+    Documents();
+    Chunks();
+    Terms();
+    Forward();
+    Vectors();
   }
 
  private:
@@ -46,33 +47,39 @@ class CollectionVerifier {
     on_problem_(absl::StrCat("collection ", name_, ": ", what));
   }
 
+  // False, after reporting it, when the rows could not be read to their end.
   template <typename OnRow>
-  absl::Status Scan(Family family, OnRow on_row) {
-    return store_.Scan(family, CollectionPrefix(row_.id), CollectionEnd(row_.id),
-                       [&](std::string_view key, std::string_view value) {
-                         on_row(key, value);
-                         return absl::OkStatus();
-                       });
+  bool Scan(Family family, const char* what, OnRow on_row) {
+    const absl::Status s =
+        store_.Scan(family, CollectionPrefix(row_.id), CollectionEnd(row_.id), &snapshot_,
+                    [&](std::string_view key, std::string_view value) {
+                      on_row(key, value);
+                      return absl::OkStatus();
+                    });
+    if (!s.ok()) Problem(absl::StrCat(what, " rows cannot all be read: ", s.message()));
+    return s.ok();
   }
 
-  absl::Status Documents() {
-    absl::Status s = Scan(Family::kDocuments, [&](std::string_view key, std::string_view value) {
-      ++report_->documents;
-      std::string id(key.substr(CollectionPrefix(row_.id).size()));
-      absl::StatusOr<DocumentRow> row = DecodeDocument(key, value);
-      if (!row.ok()) {
-        Problem(absl::StrCat("document ", id, ": ", row.status().message()));
-        return;
-      }
-      if (row->first_chunk + row->chunk_count > counters_.next_chunk) {
-        Problem(absl::StrCat("document ", id, ": chunk ids beyond the counter"));
-      }
-      row->metadata.clear();
-      documents_.push_back({std::move(id), *std::move(row)});
-    });
+  void Documents() {
+    all_documents_ =
+        Scan(Family::kDocuments, "document", [&](std::string_view key, std::string_view value) {
+          ++report_->documents;
+          std::string id(key.substr(CollectionPrefix(row_.id).size()));
+          absl::StatusOr<DocumentRow> row = DecodeDocument(key, value);
+          if (!row.ok()) {
+            Problem(absl::StrCat("document ", id, ": ", row.status().message()));
+            return;
+          }
+          if (row->first_chunk + row->chunk_count > counters_.next_chunk) {
+            Problem(absl::StrCat("document ", id, ": chunk ids beyond the counter"));
+          }
+          row->metadata.clear();
+          documents_.push_back({std::move(id), *std::move(row)});
+        });
     std::sort(documents_.begin(), documents_.end(),
               [](const ExpectedDocument& a, const ExpectedDocument& b) {
-                return a.row.first_chunk < b.row.first_chunk;
+                return std::pair(a.row.first_chunk, a.row.chunk_count) <
+                       std::pair(b.row.first_chunk, b.row.chunk_count);
               });
     ChunkId next = 0;
     for (const ExpectedDocument& d : documents_) {
@@ -81,14 +88,13 @@ class CollectionVerifier {
       }
       next = std::max(next, d.row.first_chunk + d.row.chunk_count);
     }
-    return s;
   }
 
   // Scans a family keyed by chunk in step with the documents. `on_row(document index, chunk, key,
   // value)`; rows that belong to no document are reported here, and so are missing ones when every
   // chunk must have a row.
   template <typename OnRow>
-  absl::Status ScanChunks(Family family, const char* what, bool every_chunk, OnRow on_row) {
+  void ScanChunks(Family family, const char* what, bool every_chunk, OnRow on_row) {
     size_t d = 0;
     ChunkId expected = documents_.empty() ? 0 : documents_[0].row.first_chunk;
     // Moves on to the first expected chunk that is at least `chunk`.
@@ -107,7 +113,7 @@ class CollectionVerifier {
         if (++d < documents_.size()) expected = documents_[d].row.first_chunk;
       }
     };
-    absl::Status s = Scan(family, [&](std::string_view key, std::string_view value) {
+    const bool all = Scan(family, what, [&](std::string_view key, std::string_view value) {
       absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
       if (!chunk.ok()) {
         Problem(absl::StrCat(what, ": ", chunk.status().message()));
@@ -115,23 +121,28 @@ class CollectionVerifier {
       }
       advance(*chunk);
       if (d == documents_.size() || expected != *chunk) {
-        Problem(absl::StrCat(what, " of chunk ", *chunk, " belongs to no document"));
+        // Where documents could not be read their chunks are no fault of their own.
+        if (all_documents_) {
+          Problem(absl::StrCat(what, " of chunk ", *chunk, " belongs to no document"));
+        }
         return;
       }
       on_row(d, *chunk, key, value);
       ++expected;
     });
-    advance(~ChunkId{0});
-    return s;
+    if (all) advance(~ChunkId{0});
   }
 
-  absl::Status Chunks() {
+  void Chunks() {
     std::string text;  // Of the document whose chunks are being read.
     size_t current = 0;
     bool whole = true;
+    uint32_t read = 0;  // Of its chunks.
     const auto finish = [&] {
-      if (current == documents_.size()) return;
       const ExpectedDocument& d = documents_[current];
+      // Missing chunks are reported as such.
+      whole = whole && read == d.row.chunk_count;
+      read = 0;
       text += d.row.trailing;
       if (whole && (text.size() != d.row.text_bytes || Hash128(text) != d.row.text_hash)) {
         Problem(absl::StrCat("document ", d.id, ": its chunks do not spell its text"));
@@ -140,93 +151,96 @@ class CollectionVerifier {
       whole = true;
       ++current;
     };
-    absl::Status s = ScanChunks(
-        Family::kChunks, "text", true,
-        [&](size_t d, ChunkId chunk, std::string_view key, std::string_view value) {
-          ++report_->chunks;
-          while (current < d) finish();
-          const ExpectedDocument& document = documents_[d];
-          absl::StatusOr<ChunkRow> row = DecodeChunk(key, value);
-          if (!row.ok()) {
-            Problem(absl::StrCat("chunk ", chunk, ": ", row.status().message()));
-            whole = false;
-            return;
-          }
-          // Nothing can be said of how a chunk follows one that cannot be read.
-          if (!whole) return;
-          text += row->gap;
-          if (row->document_id != document.id || row->ordinal != chunk - document.row.first_chunk ||
-              row->span.begin > text.size() ||
-              // What a chunk repeats of its predecessor must repeat it.
-              std::string_view(text).substr(row->span.begin) !=
-                  std::string_view(row->text).substr(
-                      0, text.size() - std::min(text.size(), row->span.begin))) {
-            Problem(absl::StrCat("chunk ", chunk, ": does not fit document ", document.id));
-            whole = false;
-            return;
-          }
-          text.resize(row->span.begin);
-          text += row->text;
-        });
+    ScanChunks(Family::kChunks, "text", true,
+               [&](size_t d, ChunkId chunk, std::string_view key, std::string_view value) {
+                 ++report_->chunks;
+                 while (current < d) finish();
+                 const ExpectedDocument& document = documents_[d];
+                 ++read;
+                 absl::StatusOr<ChunkRow> row = DecodeChunk(key, value);
+                 if (!row.ok()) {
+                   Problem(absl::StrCat("chunk ", chunk, ": ", row.status().message()));
+                   whole = false;
+                   return;
+                 }
+                 // Nothing can be said of how a chunk follows one that cannot be read.
+                 if (!whole) return;
+                 text += row->gap;
+                 if (row->document_id != document.id ||
+                     row->ordinal != chunk - document.row.first_chunk ||
+                     row->span.begin > text.size() ||
+                     // What a chunk repeats of its predecessor must repeat it.
+                     std::string_view(text).substr(row->span.begin) !=
+                         std::string_view(row->text).substr(
+                             0, text.size() - std::min(text.size(), row->span.begin))) {
+                   Problem(absl::StrCat("chunk ", chunk, ": does not fit document ", document.id));
+                   whole = false;
+                   return;
+                 }
+                 text.resize(row->span.begin);
+                 text += row->text;
+               });
     while (current < documents_.size()) finish();
-    return s;
   }
 
-  absl::Status Terms() {
-    absl::Status s = Scan(Family::kTerms, [&](std::string_view key, std::string_view value) {
-      ++report_->terms;
-      ++term_count_;
-      absl::StatusOr<TermId> id = DecodeTerm(key, value);
-      if (!id.ok()) {
-        Problem(absl::StrCat("a term: ", id.status().message()));
-        return;
-      }
-      if (*id >= known_terms_.size()) {
-        // Bounded by the number of rows: a larger id is a fault, found below.
-        if (*id >= size_t{1} << 31) return;
-        known_terms_.resize(*id + size_t{1}, false);
-      }
-      if (known_terms_[*id]) Problem(absl::StrCat("two terms with id ", *id));
-      known_terms_[*id] = true;
-    });
-    if (known_terms_.size() != term_count_) Problem("the term ids are not dense");
-    return s;
+  void Terms() {
+    const bool all =
+        Scan(Family::kTerms, "term", [&](std::string_view key, std::string_view value) {
+          ++report_->terms;
+          ++term_count_;
+          absl::StatusOr<TermId> id = DecodeTerm(key, value);
+          if (!id.ok()) {
+            Problem(absl::StrCat("a term: ", id.status().message()));
+            return;
+          }
+          if (*id >= known_terms_.size()) {
+            // Bounded by the number of rows: a larger id is a fault, found below.
+            if (*id >= size_t{1} << 31) return;
+            known_terms_.resize(*id + size_t{1}, false);
+          }
+          if (known_terms_[*id]) Problem(absl::StrCat("two terms with id ", *id));
+          known_terms_[*id] = true;
+        });
+    if (all && known_terms_.size() != term_count_) Problem("the term ids are not dense");
+    all_terms_ = all;
   }
 
-  absl::Status Forward() {
+  void Forward() {
     ForwardRow row;
-    return ScanChunks(Family::kForward, "terms", true,
-                      [&](size_t, ChunkId chunk, std::string_view key, std::string_view value) {
-                        if (absl::Status s = DecodeForward(key, value, &row); !s.ok()) {
-                          Problem(absl::StrCat("terms of chunk ", chunk, ": ", s.message()));
-                          return;
-                        }
-                        for (const TermCount& t : row.terms) {
-                          if (t.term < known_terms_.size() && known_terms_[t.term]) continue;
-                          Problem(absl::StrCat("chunk ", chunk, ": unknown term ", t.term));
-                          return;
-                        }
-                      });
+    ScanChunks(Family::kForward, "terms", true,
+               [&](size_t, ChunkId chunk, std::string_view key, std::string_view value) {
+                 if (absl::Status s = DecodeForward(key, value, &row); !s.ok()) {
+                   Problem(absl::StrCat("terms of chunk ", chunk, ": ", s.message()));
+                   return;
+                 }
+                 for (const TermCount& t : row.terms) {
+                   if (!all_terms_) break;
+                   if (t.term < known_terms_.size() && known_terms_[t.term]) continue;
+                   Problem(absl::StrCat("chunk ", chunk, ": unknown term ", t.term));
+                   return;
+                 }
+               });
   }
 
-  absl::Status Vectors() {
+  void Vectors() {
     std::vector<float> vector(row_.settings.dim);
-    return ScanChunks(Family::kVectors, "vector", false,
-                      [&](size_t, ChunkId chunk, std::string_view key, std::string_view value) {
-                        ++report_->vectors;
-                        absl::Status s = DecodeVector(key, value, absl::MakeSpan(vector));
-                        double norm2 = 0;
-                        for (float x : vector) norm2 += static_cast<double>(x) * x;
-                        if (s.ok() && std::abs(norm2 - 1) > 1e-3) {
-                          s = absl::DataLossError("not of unit length");
-                        }
-                        if (!s.ok()) {
-                          Problem(absl::StrCat("vector of chunk ", chunk, ": ", s.message()));
-                        }
-                      });
+    ScanChunks(Family::kVectors, "vector", false,
+               [&](size_t, ChunkId chunk, std::string_view key, std::string_view value) {
+                 ++report_->vectors;
+                 absl::Status s = DecodeVector(key, value, absl::MakeSpan(vector));
+                 double norm2 = 0;
+                 for (float x : vector) norm2 += static_cast<double>(x) * x;
+                 if (s.ok() && std::abs(norm2 - 1) > 1e-3) {
+                   s = absl::DataLossError("not of unit length");
+                 }
+                 if (!s.ok()) {
+                   Problem(absl::StrCat("vector of chunk ", chunk, ": ", s.message()));
+                 }
+               });
   }
 
   const RowStore& store_;
+  const RowSnapshot& snapshot_;
   const std::string& name_;
   const CollectionRow& row_;
   const CountersRow& counters_;
@@ -235,6 +249,8 @@ class CollectionVerifier {
   std::vector<ExpectedDocument> documents_;  // By first chunk.
   std::vector<bool> known_terms_;            // By term id.
   size_t term_count_ = 0;
+  bool all_documents_ = true;
+  bool all_terms_ = true;
 };
 
 }  // namespace
@@ -246,18 +262,19 @@ absl::Status VerifyStore(const RowStore& store, ProblemSink on_problem, VerifyRe
     on_problem(what);
   };
   if (absl::Status s = store.VerifyFiles(); !s.ok()) problem(std::string(s.message()));
+  const std::shared_ptr<const RowSnapshot> snapshot = store.TakeSnapshot();
 
   CountersRow counters;
   std::string value;
-  if (absl::Status s = store.Get(Family::kDefault, CountersKey(), &value); s.ok()) {
+  if (absl::Status s = store.Get(Family::kDefault, CountersKey(), snapshot.get(), &value); s.ok()) {
     absl::StatusOr<CountersRow> row = DecodeCounters(CountersKey(), value);
     if (row.ok()) {
       counters = *row;
     } else {
       problem(absl::StrCat("counters: ", row.status().message()));
     }
-  } else if (!absl::IsNotFound(s)) {
-    return s;
+  } else {
+    problem(absl::StrCat("counters: ", s.message()));
   }
 
   std::vector<std::pair<std::string, CollectionRow>> collections;
@@ -265,16 +282,17 @@ absl::Status VerifyStore(const RowStore& store, ProblemSink on_problem, VerifyRe
   std::string end = begin;
   ++end.back();
   absl::Status s =
-      store.Scan(Family::kDefault, begin, end, [&](std::string_view key, std::string_view bytes) {
-        const std::string name(key.substr(begin.size()));
-        absl::StatusOr<CollectionRow> row = DecodeCollection(key, bytes);
-        if (row.ok()) {
-          collections.emplace_back(name, *std::move(row));
-        } else {
-          problem(absl::StrCat("collection ", name, ": ", row.status().message()));
-        }
-        return absl::OkStatus();
-      });
+      store.Scan(Family::kDefault, begin, end, snapshot.get(),
+                 [&](std::string_view key, std::string_view bytes) {
+                   const std::string name(key.substr(begin.size()));
+                   absl::StatusOr<CollectionRow> row = DecodeCollection(key, bytes);
+                   if (row.ok()) {
+                     collections.emplace_back(name, *std::move(row));
+                   } else {
+                     problem(absl::StrCat("collection ", name, ": ", row.status().message()));
+                   }
+                   return absl::OkStatus();
+                 });
   if (!s.ok()) return s;
 
   std::sort(collections.begin(), collections.end(),
@@ -284,21 +302,24 @@ absl::Status VerifyStore(const RowStore& store, ProblemSink on_problem, VerifyRe
        {Family::kDocuments, Family::kChunks, Family::kVectors, Family::kTerms, Family::kForward}) {
     std::string from;
     uint64_t strays = 0;
-    const auto count = [&](std::string_view, std::string_view) {
-      ++strays;
-      return absl::OkStatus();
+    const auto count = [&](const std::string& begin_key, const std::string& end_key) {
+      absl::Status scanned = store.Scan(f, begin_key, end_key, snapshot.get(),
+                                        [&](std::string_view, std::string_view) {
+                                          ++strays;
+                                          return absl::OkStatus();
+                                        });
+      if (!scanned.ok()) problem(std::string(scanned.message()));
     };
     for (const auto& [name, row] : collections) {
-      if (s = store.Scan(f, from, CollectionPrefix(row.id), count); !s.ok()) return s;
+      count(from, CollectionPrefix(row.id));
       from = CollectionEnd(row.id);
     }
-    if (s = store.Scan(f, from, "\xff\xff\xff\xff\xff", count); !s.ok()) return s;
+    count(from, "\xff\xff\xff\xff\xff");
     if (strays > 0) problem(absl::StrCat(strays, " rows belong to no collection"));
   }
   for (const auto& [name, row] : collections) {
     ++report->collections;
-    s = CollectionVerifier(store, name, row, counters, on_problem, report).Run();
-    if (!s.ok()) return s;
+    CollectionVerifier(store, *snapshot, name, row, counters, on_problem, report).Run();
   }
   return absl::OkStatus();
 }

@@ -1,6 +1,9 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "services/command.h"
 #include "services/json_output.h"
@@ -51,13 +54,15 @@ class AskCommand : public Command {
   static void Print(const AskResponse& answer) {
     for (size_t i = 0; i < answer.sentences.size(); ++i) {
       const std::string& text = answer.sentences[i].text;
-      std::printf("%s [%zu]\n", Excerpt(text, text.size()).c_str(), i + 1);
+      std::printf("%s [%zu]\n", ForTerminal(Excerpt(text, text.size()), STDOUT_FILENO).c_str(),
+                  i + 1);
     }
     if (!answer.sentences.empty()) std::printf("\n");
     for (size_t i = 0; i < answer.sentences.size(); ++i) {
       const Citation& c = answer.sentences[i].citation;
-      std::printf("[%zu] %s%s%s\n", i + 1, c.title.c_str(), c.title.empty() ? "" : ", ",
-                  Place(c.document_id, c.begin, c.end).c_str());
+      const std::string source =
+          absl::StrCat(c.title, c.title.empty() ? "" : ", ", Place(c.document_id, c.begin, c.end));
+      std::printf("[%zu] %s\n", i + 1, ForTerminal(source, STDOUT_FILENO).c_str());
     }
   }
 

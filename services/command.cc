@@ -29,12 +29,22 @@ absl::StatusOr<std::unique_ptr<Engine>> StoreFlags::Open(bool writable, bool cre
   options.create_if_missing = create;
   options.read_only = !writable;
   options.embedder = embedder;
-  return Engine::Open(store, options);
+  absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Open(store, options);
+  // A damaged model, for example: not the command line's fault.
+  if (absl::IsInvalidArgument(engine.status())) {
+    return absl::FailedPreconditionError(engine.status().message());
+  }
+  return engine;
 }
 
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "cairn: %s\n", std::string(status.message()).c_str());
   return absl::IsInvalidArgument(status) ? kExitUsage : kExitError;
+}
+
+int FailInput(const absl::Status& status) {
+  Fail(status);
+  return kExitError;
 }
 
 int FailUsage(const std::string& message) {

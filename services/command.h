@@ -40,12 +40,14 @@ struct StoreFlags {
   std::string embedder;
 
   void Register(CLI::App* command, bool with_collection = true);
-  // InvalidArgument when no store is named.
+  // InvalidArgument when no store is named, and for nothing else.
   absl::StatusOr<std::unique_ptr<Engine>> Open(bool writable, bool create = false) const;
 };
 
 // Prints "cairn: MESSAGE" and gives the exit code that fits the status.
 int Fail(const absl::Status& status);
+// The same for input: whatever its fault, the command line was right.
+int FailInput(const absl::Status& status);
 // The same for a wrong use of the command line.
 int FailUsage(const std::string& message);
 

@@ -12,7 +12,7 @@ namespace {
 
 const CLI::Option* FindFlag(const CLI::App& command, const std::string& name) {
   for (const CLI::Option* option : command.get_options()) {
-    if (option->check_lname(name)) return option;
+    if (option->check_lname(name) || option->check_sname(name)) return option;
   }
   return nullptr;
 }
@@ -46,7 +46,14 @@ std::string DefaultConfigPath() {
 
 absl::Status ApplyConfiguration(const std::string& path, bool must_exist, const CLI::App& root,
                                 CLI::App* command) {
-  if (path.empty() || (!must_exist && !std::filesystem::exists(path))) return absl::OkStatus();
+  std::error_code ignored;  // What cannot be looked at is not there, or cannot be read either.
+  if (path.empty() || (!must_exist && !std::filesystem::exists(path, ignored))) {
+    return absl::OkStatus();
+  }
+  // A folder opens like a file, and would read as an empty one.
+  if (std::filesystem::is_directory(path, ignored)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is a directory"));
+  }
   // The parser library throws; nothing past this function does.
   try {
     for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_file(path)) {

@@ -132,9 +132,9 @@ class ListCommand : public Command {
     if (!engine.ok()) return Fail(engine.status());
     std::vector<std::string> names;
     if (collections_) {
-      absl::StatusOr<StoreInfo> info = (*engine)->Stats();
-      if (!info.ok()) return Fail(info.status());
-      for (const CollectionInfo& c : info->collections) names.push_back(c.name);
+      absl::StatusOr<std::vector<std::string>> all = (*engine)->ListCollections();
+      if (!all.ok()) return Fail(all.status());
+      names = *std::move(all);
     } else {
       // Page by page: what is printed need not be held.
       const size_t limit = limit_option_->count() > 0 ? limit_ : ~size_t{0};

@@ -135,11 +135,6 @@ class EvalCommand : public Command {
     return kExitOk;
   }
 
-  static int FailInput(const absl::Status& status) {
-    Fail(status);
-    return kExitError;
-  }
-
   std::string qrels_path_, run_path_, compare_path_, z_path_;
   std::vector<std::string> measures_;
   engine::EvalOptions options_;

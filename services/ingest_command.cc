@@ -17,6 +17,21 @@ namespace {
 
 constexpr uint64_t kIssuesShown = 20;
 
+// A name of a file may hold anything but NUL: neither a line break nor a terminal's control
+// sequences get into a message.
+std::string Shown(const std::string& name) {
+  std::string shown;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {
+      absl::StrAppendFormat(&shown, "\\x%02x", byte);
+    } else {
+      shown.push_back(c);
+    }
+  }
+  return shown;
+}
+
 class IngestCommand : public Command {
  public:
   CLI::App* Register(CLI::App* app) override {
@@ -58,7 +73,7 @@ class IngestCommand : public Command {
     for (const std::string& path : paths_) {
       struct stat st;
       if (path != "-" && ::lstat(path.c_str(), &st) != 0) {
-        return Fail(absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path)));
+        return FailInput(absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", Shown(path))));
       }
     }
     absl::StatusOr<Metadata> metadata = ParseMetadata(metadata_);
@@ -70,6 +85,11 @@ class IngestCommand : public Command {
     if (overlap_->count() > 0) options_.create.overlap_tokens = overlap_value_;
     if (analyzer_->count() > 0) options_.create.analyzer = analyzer_value_;
 
+    struct stat st;
+    if (!flags_.store.empty() && ::lstat(flags_.store.c_str(), &st) != 0) {
+      // Nor should bad settings leave an empty store behind.
+      if (absl::Status s = Engine::CheckOptions(options_); !s.ok()) return Fail(s);
+    }
     absl::StatusOr<std::unique_ptr<Engine>> engine = flags_.Open(true, true);
     if (!engine.ok()) return Fail(engine.status());
     ProgressBar bar;
@@ -78,7 +98,8 @@ class IngestCommand : public Command {
       if (++shown > kIssuesShown) return;
       bar.Clear();
       const std::string line = issue.line > 0 ? absl::StrCat(":", issue.line) : "";
-      std::fprintf(stderr, "%s%s: %s\n", issue.source.c_str(), line.c_str(), issue.reason.c_str());
+      std::fprintf(stderr, "%s%s: %s\n", Shown(issue.source).c_str(), line.c_str(),
+                   issue.reason.c_str());
       if (shown == kIssuesShown) std::fprintf(stderr, "(further messages are only counted)\n");
     };
     if (bar.visible()) options_.on_progress = [&](const IngestProgress& p) { bar.Update(p); };
@@ -88,16 +109,19 @@ class IngestCommand : public Command {
         std::fflush(stdout);
       };
     }
+    IngestReport stored;
+    options_.report = &stored;
     const auto start = std::chrono::steady_clock::now();
     absl::StatusOr<IngestReport> report = (*engine)->IngestPaths(paths_, options_);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     bar.Clear();
-    if (!report.ok()) {
-      std::fprintf(stderr, "cairn: %s\n", std::string(report.status().message()).c_str());
-      return kExitError;
-    }
-    Print(*report, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    const bool nothing = report->created + report->replaced + report->unchanged == 0;
-    return nothing ? kExitError : kExitOk;
+    if (report.ok() || stored.bytes > 0) Print(stored, took.count());
+    // Before anything is read, the settings are at fault; after that, the input.
+    if (!report.ok()) return shown == 0 ? Fail(report.status()) : FailInput(report.status());
+    if (report->created + report->replaced + report->unchanged > 0) return kExitOk;
+    if (report->issues > 0) return kExitError;
+    std::fprintf(stderr, "cairn: no documents there\n");
+    return kExitNothingFound;
   }
 
  private:

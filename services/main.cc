@@ -1,14 +1,17 @@
 // The command line tool.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 #include <memory>
 #include <vector>
 
 #include "services/command.h"
 #include "services/configuration.h"
 
-int main(int argc, char** argv) {
-  using namespace cairn::services;
+namespace cairn::services {
+namespace {
+
+int Main(int argc, char** argv) {
   CLI::App app(
       "cairn: documents in; ranked, cited passages out.\n"
       "Data goes to standard output, messages to standard error. Flags come before the\n"
@@ -21,7 +24,7 @@ int main(int argc, char** argv) {
   const bool config_named = std::getenv("CAIRN_CONFIG") != nullptr;
   CLI::Option* config_option =
       app.add_option("--config", config, "Configuration file (TOML)")->capture_default_str();
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // None is reported below: here it would hide a mistyped one.
   app.footer(
       "Examples:\n"
       "  cairn ingest --store my.store /usr/share/doc/debian-policy\n"
@@ -63,5 +66,18 @@ int main(int argc, char** argv) {
     }
     return code;
   }
-  return kExitUsage;
+  return FailUsage("a command is required; cairn --help lists them");
+}
+
+}  // namespace
+}  // namespace cairn::services
+
+int main(int argc, char** argv) {
+  // Ours does not throw, but memory may run out, and the standard library says so this way.
+  try {
+    return cairn::services::Main(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "cairn: %s\n", e.what());
+    return cairn::services::kExitError;
+  }
 }

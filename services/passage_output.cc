@@ -1,8 +1,11 @@
 #include "services/passage_output.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 namespace cairn::services {
 namespace {
@@ -13,6 +16,25 @@ constexpr size_t kExcerptBytes = 400;
 
 std::string Place(std::string_view document_id, size_t begin, size_t end) {
   return absl::StrCat(std::string(document_id), " bytes ", begin, "-", end);
+}
+
+std::string ForTerminal(std::string_view text, int descriptor) {
+  if (::isatty(descriptor) == 0) return std::string(text);
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    // U+0080 to U+009F, which some terminals obey as well, are C2 80 to C2 9F in UTF-8.
+    const bool c1 =
+        c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
+    if (c1) {
+      absl::StrAppendFormat(&out, "\\x%02x", static_cast<unsigned char>(text[++i]));
+    } else if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7F) {
+      absl::StrAppendFormat(&out, "\\x%02x", c);
+    } else {
+      out.push_back(text[i]);
+    }
+  }
+  return out;
 }
 
 std::string Excerpt(std::string_view text, size_t bytes) {
@@ -49,12 +71,13 @@ void PrintPassage(size_t rank, const SearchHit& hit, bool full) {
   for (const std::string& h : hit.headings) {
     if (h != hit.title) absl::StrAppend(&heading, " > ", h);
   }
-  std::printf("%zu. %s  (%.4f)\n   [%s]\n", rank, heading.c_str(), hit.score,
-              Place(hit.document_id, hit.begin, hit.end).c_str());
+  const auto shown = [](const std::string& text) { return ForTerminal(text, STDOUT_FILENO); };
+  std::printf("%zu. %s  (%.4f)\n   [%s]\n", rank, shown(heading).c_str(), hit.score,
+              shown(Place(hit.document_id, hit.begin, hit.end)).c_str());
   if (full) {
-    std::printf("%s\n\n", hit.text.c_str());
+    std::printf("%s\n\n", shown(hit.text).c_str());
   } else {
-    std::printf("   %s\n\n", Excerpt(hit.text, kExcerptBytes).c_str());
+    std::printf("   %s\n\n", shown(Excerpt(hit.text, kExcerptBytes)).c_str());
   }
 }
 

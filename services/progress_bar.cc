@@ -30,7 +30,8 @@ void ProgressBar::Update(const IngestProgress& progress) {
   if (progress.bytes_total > 0) {
     const double share = std::min(1.0, read / static_cast<double>(progress.bytes_total));
     const int filled = static_cast<int>(share * kBarWidth);
-    const double left = (static_cast<double>(progress.bytes_total) - read) / std::max(rate, 1.0);
+    const double left = std::min(
+        (static_cast<double>(progress.bytes_total) - read) / std::max(rate, 1.0), 359999.0);
     line = absl::StrFormat("[%s%s] %3.0f%%  ", std::string(filled, '#'),
                            std::string(kBarWidth - filled, '.'), share * 100);
     absl::StrAppendFormat(&line, "%d:%02d left  ", static_cast<int>(left) / 60,
@@ -53,7 +54,7 @@ std::string HumanBytes(double bytes) {
     bytes /= 1024;
     ++unit;
   }
-  return absl::StrFormat(unit == 0 ? "%.0f %s" : "%.1f %s", bytes, kUnits[unit]);
+  return absl::StrFormat("%.*f %s", unit == 0 ? 0 : 1, bytes, kUnits[unit]);
 }
 
 }  // namespace cairn::services

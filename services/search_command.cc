@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <thread>
@@ -70,6 +71,9 @@ class SearchCommand : public Command {
     if (alpha_->count() > 0) request_.alpha = alpha_value_;
     const bool batch = !topics_.empty();
     if (batch != !run_.empty()) return FailUsage("--topics and --run go together");
+    if (batch && (json_ || explain_ || full_)) {
+      return FailUsage("--json, --explain and --full are for one query, not for --topics");
+    }
     if (batch == !query_.empty()) {
       return FailUsage(batch ? "a query and --topics exclude each other" : "no query given");
     }
@@ -189,20 +193,25 @@ class SearchCommand : public Command {
     return lines == 0 ? kExitNothingFound : kExitOk;
   }
 
+  // Under another name first: a run that fails must not cost the one that was there.
   absl::Status Write(const engine::TrecRun& run) const {
     if (run_ == "-") return engine::WriteRun(run, std::cout);
-    std::ofstream out(run_, std::ios::binary | std::ios::trunc);
-    if (!out) return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", run_));
+    // A pipe or device is written as it is.
+    std::error_code error;
+    const bool regular =
+        !std::filesystem::exists(run_, error) || std::filesystem::is_regular_file(run_, error);
+    const std::string path = regular ? run_ + ".new" : run_;
+    std::ofstream out(path, std::ios::binary | std::ios::trunc);
+    if (!out) return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", path));
     absl::Status s = engine::WriteRun(run, out);
     out.close();
-    if (s.ok() && !out) s = absl::DataLossError(absl::StrCat("cannot write ", run_));
+    if (s.ok() && !out) s = absl::DataLossError(absl::StrCat("cannot write ", path));
+    if (!regular) return s;
+    if (s.ok() && std::rename(path.c_str(), run_.c_str()) != 0) {
+      s = absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", run_));
+    }
+    if (!s.ok()) std::remove(path.c_str());
     return s;
-  }
-
-  // Bad files are the input's fault, not the command line's.
-  static int FailInput(const absl::Status& status) {
-    Fail(status);
-    return kExitError;
   }
 
   StoreFlags flags_;

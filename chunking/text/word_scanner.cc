@@ -138,9 +138,10 @@ bool WordScanner::Next(std::string_view text, size_t* at, WordToken* token) cons
     size_t end = i;
     bool ascii = (first & kAsciiWord) != 0;
     uint8_t seen = 0;
-    while (ascii) {
+    // Not beyond the longest term: the rest of a word is looked at again with its next piece.
+    while (ascii && end - i <= kMaxTermBytes) {
       uint8_t last = 0, next;
-      while (((next = class_at(end)) & kAsciiWord) != 0) {
+      while (((next = class_at(end)) & kAsciiWord) != 0 && end - i <= kMaxTermBytes) {
         seen |= next;
         last = next;
         ++end;

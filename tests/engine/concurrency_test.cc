@@ -27,6 +27,7 @@ TEST(Concurrency, SearchesBesideWritersSeeWholeDocumentsAndNeverGoBackInTime) {
   const auto document = [](int i, int version) {
     InputDocument d;
     d.id = "doc" + std::to_string(i);
+    d.title = "edition" + std::to_string(version);
     d.text = "subject" + std::to_string(i) + " version" + std::to_string(version);
     return d;
   };
@@ -72,6 +73,8 @@ TEST(Concurrency, SearchesBesideWritersSeeWholeDocumentsAndNeverGoBackInTime) {
           ASSERT_NE(at, std::string::npos);
           ASSERT_EQ(hit.text.substr(0, at), request.query);
           const int version = std::stoi(hit.text.substr(at + 8));
+          // Title and text are of one version.
+          EXPECT_EQ(hit.title, "edition" + std::to_string(version));
           EXPECT_GE(version, newest[i]);
           newest[i] = version;
         }

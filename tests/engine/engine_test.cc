@@ -208,9 +208,6 @@ TEST_F(EngineTest, DocumentsFromMemoryKeepTitleAndMetadata) {
   EXPECT_EQ(hits[0].title, "Harbours");
   EXPECT_EQ(hits[0].source_uri, "db://1");
   EXPECT_EQ(std::get<std::string>(hits[0].metadata.at("port")), "Lisbon");
-  InputDocument bad;
-  bad.text = "no id";
-  EXPECT_TRUE(absl::IsInvalidArgument(engine_->IngestDocuments({bad}, {}).status()));
 }
 
 TEST_F(EngineTest, DeletedDocumentsAreNotFoundByTheNextSearch) {
@@ -250,6 +247,26 @@ TEST_F(EngineTest, ByDocumentEachIsListedOnceAndKOfThemAreFound) {
     for (const SearchHit& h : r->hits) ids.insert(h.document_id);
     EXPECT_EQ(r->hits.size(), 6u);
     EXPECT_EQ(ids.size(), 6u);
+  }
+}
+
+TEST_F(EngineTest, ThousandsOfHitsComeWithTheirOwnTextsBestFirst) {
+  std::vector<InputDocument> documents(2500);
+  for (size_t i = 0; i < documents.size(); ++i) {
+    documents[i].id = std::to_string(i);
+    documents[i].text = "walrus number " + std::to_string(i);
+  }
+  ASSERT_TRUE(engine_->IngestDocuments(documents, {}).ok());
+  SearchRequest request;
+  request.query = "walrus";
+  request.mode = SearchMode::kLexical;
+  request.k = 1'000'000;
+  absl::StatusOr<SearchResponse> r = engine_->Search(request);
+  ASSERT_TRUE(r.ok()) << r.status();
+  ASSERT_EQ(r->hits.size(), documents.size());
+  for (size_t i = 0; i < r->hits.size(); ++i) {
+    EXPECT_EQ(r->hits[i].text, "walrus number " + r->hits[i].document_id);
+    EXPECT_LE(r->hits[i].score, r->hits[i == 0 ? 0 : i - 1].score);
   }
 }
 

@@ -95,5 +95,29 @@ TEST_F(PreparationTest, TextWithoutKnownTokensGetsNoVector) {
   for (const auto& c : p->chunks) EXPECT_TRUE(c.vector.empty());
 }
 
+class FailingEmbedder : public Embedder {
+ public:
+  explicit FailingEmbedder(const Embedder* model) : model_(model) {}
+  size_t dim() const override { return model_->dim(); }
+  absl::Status Embed(absl::Span<const std::string_view>, absl::Span<float>) const override {
+    return absl::InternalError("out of order");
+  }
+  const chunking::Tokenizer& tokenizer() const override { return model_->tokenizer(); }
+  const std::string& fingerprint() const override { return model_->fingerprint(); }
+
+ private:
+  const Embedder* const model_;
+};
+
+TEST_F(PreparationTest, AModelsErrorNamesTheDocument) {
+  const FailingEmbedder failing(embedder_.get());
+  chunking::Document d;
+  d.id = "x17";
+  d.text = "words";
+  const absl::Status s = (*Preparation::Create({}, &failing))->Prepare(d, "hash").status();
+  EXPECT_TRUE(absl::IsInternal(s));
+  EXPECT_EQ(s.message(), "document x17: out of order");
+}
+
 }  // namespace
 }  // namespace cairn::engine

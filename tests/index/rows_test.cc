@@ -192,6 +192,15 @@ TEST(Rows, WellSealedNonsenseIsRefused) {
   EXPECT_FALSE(DecodeVector("k", seal("1234567"), absl::MakeSpan(v)).ok());
 }
 
+// docs/formats/store.md, "Worked example".
+TEST(Rows, TheDocumentedExampleIsTrue) {
+  const std::string key = TermKey(1, "aspirin");
+  EXPECT_EQ(key, std::string("\x00\x00\x00\x01"
+                             "aspirin",
+                             11));
+  EXPECT_EQ(EncodeTerm(key, 2), std::string("\x01\x02\xea\x42\x45\xad", 6));
+}
+
 TEST(Rows, KeysOrderAsTheirIds) {
   EXPECT_LT(ChunkKey(1, 255), ChunkKey(1, 256));
   EXPECT_LT(ChunkKey(1, ~ChunkId{0}), ChunkKey(2, 0));

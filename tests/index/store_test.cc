@@ -5,9 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "index/fusion.h"
 #include "index/store_files.h"
@@ -152,7 +154,7 @@ TEST_F(StoreTest, ADeletedDocumentIsGoneForTheNextQuery) {
   EXPECT_THAT(deleted, ElementsAre(true, false, false));
   EXPECT_THAT(Lexical("red"), ElementsAre("b"));
   EXPECT_THAT(Vector("red fox", 5), ElementsAre("b"));
-  EXPECT_TRUE(absl::IsNotFound(collection_->GetDocument("a").status()));
+  EXPECT_TRUE(absl::IsNotFound(collection_->RowsAt(nullptr).GetDocument("a").status()));
   Reopen();
   EXPECT_THAT(Lexical("red"), ElementsAre("b"));
   EXPECT_THAT(Problems(), IsEmpty());
@@ -168,11 +170,11 @@ TEST_F(StoreTest, OfTwoDocumentsWithOneIdInABatchTheLaterStays) {
 
 TEST_F(StoreTest, ChunkIdsAreNeverUsedAgain) {
   Upsert({Prepare("a", "x\ny")});
-  const ChunkId first = collection_->GetDocument("a")->first_chunk;
+  const ChunkId first = collection_->RowsAt(nullptr).GetDocument("a")->first_chunk;
   Delete({"a"});
   Reopen();
   Upsert({Prepare("a", "x\ny")});
-  EXPECT_GT(collection_->GetDocument("a")->first_chunk, first + 1);
+  EXPECT_GT(collection_->RowsAt(nullptr).GetDocument("a")->first_chunk, first + 1);
 }
 
 TEST_F(StoreTest, ABadVectorIsRefusedBeforeAnythingIsWritten) {
@@ -204,14 +206,14 @@ TEST_F(StoreTest, FiltersRestrictBothSearches) {
   absl::StatusOr<Filter> filter = Filter::Parse("year >= 2005");
   ASSERT_TRUE(filter.ok());
   EXPECT_THAT(Lexical("fox", &*filter), ElementsAre("b"));
-  EXPECT_THAT(*collection_->ListDocuments("", 10, &*filter), ElementsAre("b"));
+  EXPECT_THAT(*collection_->RowsAt(nullptr).ListDocuments("", 10, &*filter), ElementsAre("b"));
 }
 
 TEST_F(StoreTest, ListingGoesPageByPageInOrder) {
   Upsert({Prepare("b", "x"), Prepare("a", "x"), Prepare("c", "x"), Prepare("aa", "x")});
-  EXPECT_THAT(*collection_->ListDocuments("", 2, nullptr), ElementsAre("a", "aa"));
-  EXPECT_THAT(*collection_->ListDocuments("aa", 9, nullptr), ElementsAre("b", "c"));
-  EXPECT_THAT(*collection_->ListDocuments("", 0, nullptr), IsEmpty());
+  EXPECT_THAT(*collection_->RowsAt(nullptr).ListDocuments("", 2, nullptr), ElementsAre("a", "aa"));
+  EXPECT_THAT(*collection_->RowsAt(nullptr).ListDocuments("aa", 9, nullptr), ElementsAre("b", "c"));
+  EXPECT_THAT(*collection_->RowsAt(nullptr).ListDocuments("", 0, nullptr), IsEmpty());
 }
 
 TEST_F(StoreTest, CollectionsDoNotSeeEachOther) {
@@ -287,13 +289,161 @@ TEST(StoreOpen, RefusesWhatIsNotAStoreAndWhatIsNewer) {
   EXPECT_TRUE(absl::IsDataLoss(Store::Open(dir.file("damaged"), Writable()).status()));
 }
 
-TEST(StoreOpen, AStoreWhoseCreationStoppedHalfwayOpens) {
+TEST(StoreOpen, ACreationThatStoppedHalfwayIsStartedAgain) {
   TempDir dir;
   std::filesystem::create_directory(dir.file("s"));
-  ASSERT_TRUE(CreateFormat(dir.file("s")).ok());
+  ASSERT_TRUE(BeginFormat(dir.file("s")).ok());
+  dir.Write("s/db/CURRENT", "MANIFEST-0");  // Torn.
+  EXPECT_TRUE(absl::IsNotFound(Store::Open(dir.file("s"), StoreOptions()).status()));
+  ASSERT_TRUE(Store::Open(dir.file("s"), Writable()).ok());
+  EXPECT_TRUE(Store::Open(dir.file("s"), StoreOptions()).ok());
+}
+
+// RocksDB asked to create what is missing would start an empty database and delete the tables.
+TEST_F(StoreTest, AStoreWithAMissingFileIsRefusedAndNothingInItDeleted) {
+  Upsert({Prepare("a", "red fox")});
+  collection_.reset();
+  store_.reset();
+  const std::filesystem::path db = dir_.file("store/db");
+  const std::filesystem::path aside = dir_.file("aside");
+  const auto files = [&] {
+    std::map<std::string, uintmax_t> sizes;
+    for (const auto& e : std::filesystem::directory_iterator(db)) {
+      const std::string name = e.path().filename().string();
+      if (name.rfind("LOG", 0) != 0) sizes[name] = e.file_size();
+    }
+    return sizes;
+  };
+  const auto before = files();
+  std::filesystem::rename(db / "CURRENT", aside);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(absl::IsDataLoss(Store::Open(dir_.file("store"), Writable()).status()));
+    EXPECT_FALSE(Store::Open(dir_.file("store"), StoreOptions()).ok());
+  }
+  std::filesystem::rename(aside, db / "CURRENT");
+  EXPECT_EQ(files(), before);
+
+  std::filesystem::rename(db, aside);
+  EXPECT_TRUE(absl::IsDataLoss(Store::Open(dir_.file("store"), Writable()).status()));
+  EXPECT_FALSE(std::filesystem::exists(db));
+  std::filesystem::rename(aside, db);
+
+  std::filesystem::rename(dir_.file("store/FORMAT"), aside);
+  EXPECT_TRUE(absl::IsDataLoss(Store::Open(dir_.file("store"), Writable()).status()));
+  std::filesystem::rename(aside, dir_.file("store/FORMAT"));
+
+  // Another store's database under this FORMAT.
+  ASSERT_TRUE(Store::Open(dir_.file("other"), Writable()).ok());
+  std::filesystem::rename(db, aside);
+  std::filesystem::copy(dir_.file("other/db"), db);
+  EXPECT_TRUE(absl::IsDataLoss(Store::Open(dir_.file("store"), Writable()).status()));
+  std::filesystem::remove_all(db);
+  std::filesystem::rename(aside, db);
+
+  Reopen();
+  EXPECT_THAT(Lexical("fox"), ElementsAre("a"));
+}
+
+TEST_F(StoreTest, AFailedDropLeavesTheCollectionWritable) {
+  Upsert({Prepare("a", "red fox")});
+  collection_.reset();
+  store_.reset();
   StoreOptions o = Writable();
-  o.rows.create_if_missing = false;
-  EXPECT_TRUE(Store::Open(dir.file("s"), o).ok());
+  o.rows.min_free_bytes = uint64_t{1} << 62;
+  absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(dir_.file("store"), o);
+  ASSERT_TRUE(store.ok());
+  absl::StatusOr<std::shared_ptr<Collection>> c = (*store)->Find("c");
+  ASSERT_TRUE(c.ok());
+  EXPECT_TRUE(absl::IsResourceExhausted((*store)->Drop("c")));
+  std::vector<WriteOutcome> outcomes;
+  EXPECT_TRUE(absl::IsResourceExhausted((*c)->Upsert({Prepare("b", "y")}, &outcomes)));
+  EXPECT_TRUE((*store)->Find("c").ok());
+}
+
+TEST_F(StoreTest, DeletesGoOnWhereWritesStopForLackOfSpace) {
+  Upsert({Prepare("a", "red fox")});
+  collection_.reset();
+  store_.reset();
+  const auto free = std::filesystem::space(dir_.path()).available;
+  StoreOptions o = Writable();
+  o.rows.min_free_bytes = free * 2;
+  absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(dir_.file("store"), o);
+  ASSERT_TRUE(store.ok());
+  absl::StatusOr<std::shared_ptr<Collection>> c = (*store)->Find("c");
+  ASSERT_TRUE(c.ok());
+  std::vector<WriteOutcome> outcomes;
+  EXPECT_TRUE(absl::IsResourceExhausted((*c)->Upsert({Prepare("b", "y")}, &outcomes)));
+  std::vector<bool> deleted;
+  EXPECT_TRUE((*c)->Delete({"a"}, &deleted).ok());
+}
+
+// A flush between a reader's look at the manifest and its look at the logs must not hide rows.
+TEST(StoreOpen, ReadersBesideAWriterSeeEverythingAcknowledgedBefore) {
+  TempDir dir;
+  StoreOptions writing = Writable();
+  writing.rows.write_buffer_bytes = 1 << 20;  // Flushes often.
+  absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(dir.file("s"), writing);
+  ASSERT_TRUE(store.ok()) << store.status();
+  absl::StatusOr<std::shared_ptr<Collection>> collection = (*store)->Create("c", Settings());
+  ASSERT_TRUE(collection.ok());
+  std::atomic<uint64_t> acknowledged{0};
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    const std::string filler(4000, 'x');
+    for (uint64_t i = 0; !stop; ++i) {
+      std::vector<WriteOutcome> outcomes;
+      const std::string n = std::to_string(i);
+      EXPECT_TRUE((*collection)->Upsert({Prepare("d" + n, filler + n)}, &outcomes).ok());
+      acknowledged = i + 1;
+    }
+  });
+  StoreOptions reading;
+  reading.rows.read_only = true;
+  for (int i = 0; i < 25; ++i) {
+    const uint64_t before = acknowledged;
+    absl::StatusOr<std::unique_ptr<Store>> reader = Store::Open(dir.file("s"), reading);
+    EXPECT_TRUE(reader.ok()) << reader.status();
+    if (!reader.ok()) break;
+    absl::StatusOr<std::shared_ptr<Collection>> c = (*reader)->Find("c");
+    EXPECT_TRUE(c.ok()) << c.status();
+    if (!c.ok()) break;
+    EXPECT_GE((*c)->Stats().documents, before);
+  }
+  stop = true;
+  writer.join();
+}
+
+TEST_F(StoreTest, AViewReadsTheRowsItsIndexHas) {
+  Upsert({Prepare("a", "version 0")});
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    for (int i = 1; !stop; ++i) Upsert({Prepare("a", "version " + std::to_string(i))});
+  });
+  const TermBag terms = WordBag("version");
+  CandidateQuery q;
+  q.terms = &terms;
+  for (int i = 0; i < 300; ++i) {
+    std::shared_ptr<const RowSnapshot> snapshot;
+    ChunkId chunk;
+    {
+      const Collection::View view(*collection_);
+      absl::StatusOr<Candidates> found = view.Search(q);
+      ASSERT_TRUE(found.ok());
+      ASSERT_EQ(found->lexical.size(), 1u);
+      chunk = found->lexical[0].chunk;
+      snapshot = view.snapshot();
+    }
+    std::vector<ChunkId> ids;
+    std::vector<ChunkRow> rows;
+    ASSERT_TRUE(collection_->RowsAt(snapshot.get()).GetChunks({chunk}, &ids, &rows).ok());
+    ASSERT_EQ(rows.size(), 1u);
+    ASSERT_EQ(collection_->RowsAt(snapshot.get()).GetDocument("a")->first_chunk, chunk);
+    if (i % 30 == 0) {
+      ASSERT_THAT(Problems(), IsEmpty());
+    }
+  }
+  stop = true;
+  writer.join();
 }
 
 TEST(FormatFile, RoundTripsAndRefusesEveryChange) {
@@ -311,7 +461,7 @@ TEST(FormatFile, RoundTripsAndRefusesEveryChange) {
 // Damage that no checksum of RocksDB's sees, because it goes through RocksDB.
 TEST_F(StoreTest, VerifyNamesMissingStrayAndForeignRows) {
   Upsert({Prepare("a", "red fox\nblue whale"), Prepare("b", "red panda")});
-  const DocumentRow a = *collection_->GetDocument("a");
+  const DocumentRow a = *collection_->RowsAt(nullptr).GetDocument("a");
   const CollectionId id = collection_->id();
   const auto damage = [&](auto change) {
     RowBatch batch;
@@ -320,14 +470,15 @@ TEST_F(StoreTest, VerifyNamesMissingStrayAndForeignRows) {
   };
   std::string chunk0, forward0, vector0;
   const std::string key0 = ChunkKey(id, a.first_chunk);
-  ASSERT_TRUE(store_->rows().Get(Family::kChunks, key0, &chunk0).ok());
-  ASSERT_TRUE(store_->rows().Get(Family::kForward, key0, &forward0).ok());
+  ASSERT_TRUE(store_->rows().Get(Family::kChunks, key0, nullptr, &chunk0).ok());
+  ASSERT_TRUE(store_->rows().Get(Family::kForward, key0, nullptr, &forward0).ok());
 
   damage([&](RowBatch* b) { b->Delete(Family::kChunks, key0); });
   EXPECT_THAT(Problems(), ::testing::Contains(HasSubstr("is missing")));
   // Another chunk's bytes under this key.
   std::string chunk1;
-  ASSERT_TRUE(store_->rows().Get(Family::kChunks, ChunkKey(id, a.first_chunk + 1), &chunk1).ok());
+  ASSERT_TRUE(
+      store_->rows().Get(Family::kChunks, ChunkKey(id, a.first_chunk + 1), nullptr, &chunk1).ok());
   damage([&](RowBatch* b) { b->Put(Family::kChunks, key0, chunk1); });
   EXPECT_THAT(Problems(), ElementsAre(HasSubstr("checksum")));
   // A well-formed row with other text.
@@ -444,7 +595,7 @@ TEST(Durability, WhatWasAcknowledgedSurvivesSigkill) {
   ASSERT_TRUE(c.ok()) << c.status();
   EXPECT_GE((*c)->Stats().documents, last + 1);
   for (uint32_t i = 0; i <= last; ++i) {
-    EXPECT_EQ((*c)->GetDocument(std::to_string(i))->chunk_count, 2u);
+    EXPECT_EQ((*c)->RowsAt(nullptr).GetDocument(std::to_string(i))->chunk_count, 2u);
   }
   VerifyReport report;
   ASSERT_TRUE(

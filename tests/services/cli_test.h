@@ -4,9 +4,12 @@
 #define CAIRN_TESTS_SERVICES_CLI_TEST_H_
 
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -54,6 +57,23 @@ class CliTest : public ::testing::Test {
   }
   ProcessResult Cairn(Strings arguments, std::string input = "") const {
     return Run(Options(std::move(arguments), std::move(input)));
+  }
+
+  // File permissions hold for the run even where root runs the tests: it acts as nobody, whom the
+  // test's folder is opened to.
+  void DropPrivileges(ProcessOptions* options) const {
+    if (::geteuid() != 0) return;
+    const auto all = std::filesystem::perms::all;
+    std::filesystem::permissions(dir_.path(), all);
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_.path())) {
+      if (entry.is_directory() || entry.is_regular_file()) {
+        std::filesystem::permissions(entry.path(), all, std::filesystem::perm_options::add);
+      }
+    }
+    options->before_exec = [] {
+      constexpr id_t kNobody = 65534;
+      return ::setgroups(0, nullptr) == 0 && ::setgid(kNobody) == 0 && ::setuid(kNobody) == 0;
+    };
   }
 
   // "cairn COMMAND --store STORE ...".

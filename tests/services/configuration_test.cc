@@ -105,5 +105,14 @@ TEST_F(Configuration, BadValuesAndUnreadableFilesAreNamed) {
   }
 }
 
+TEST_F(Configuration, AFileThatMayNotBeLookedAtIsNotThere) {
+  ProcessOptions options = Options({"list", "--store", dir_.file("flag")});
+  std::filesystem::create_directories(dir_.file("closed"));
+  options.environment.push_back("XDG_CONFIG_HOME=" + dir_.file("closed"));
+  DropPrivileges(&options);
+  std::filesystem::permissions(dir_.file("closed"), std::filesystem::perms::none);
+  EXPECT_EQ(Run(std::move(options)).out, "flag\n");
+}
+
 }  // namespace
 }  // namespace cairn::services

@@ -51,7 +51,7 @@ TEST_F(Conventions, NothingFoundIsOneAndPrintsNoData) {
 TEST_F(Conventions, WrongUseIsTwoAndSaysWhyOnStandardError) {
   IngestTwoDocuments();
   const std::vector<std::pair<Strings, std::string>> cases = {
-      {{}, "subcommand"},
+      {{}, "command is required"},
       {{"frobnicate"}, "frobnicate"},
       {{"list"}, "no store named"},
       {{"ingest", "--store", store_}, "PATH"},

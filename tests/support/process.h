@@ -6,8 +6,8 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -153,7 +153,8 @@ class Process {
     out_ = out[0];
     err_ = err[0];
     for (int fd : {in_, out_, err_}) ::fcntl(fd, F_SETFL, O_NONBLOCK);
-    pidfd_ = ::pidfd_open(pid_, 0);
+    // glibc 2.36 declares pidfd_open for C only.
+    pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
     if (pidfd_ < 0) std::abort();
   }
 

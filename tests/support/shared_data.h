@@ -25,11 +25,11 @@ inline std::string ReadFileOrDie(const std::string& path) {
 }  // namespace cairn::testing
 
 // Skips the test, saying so, where `relative` is not there.
-#define CAIRN_NEED_SHARED(relative)                                                       \
-  do {                                                                                    \
-    if (!std::filesystem::exists(::cairn::testing::SharedDir() + "/" + (relative)))       \
-      GTEST_SKIP() << "needs " << ::cairn::testing::SharedDir() << "/" << (relative)      \
-                   << " (set CAIRN_SHARED_DIR)";                                          \
+#define CAIRN_NEED_SHARED(relative)                                                  \
+  do {                                                                               \
+    if (!std::filesystem::exists(::cairn::testing::SharedDir() + "/" + (relative)))  \
+      GTEST_SKIP() << "needs " << ::cairn::testing::SharedDir() << "/" << (relative) \
+                   << " (set CAIRN_SHARED_DIR)";                                     \
   } while (false)
 
 #endif  // CAIRN_TESTS_SUPPORT_SHARED_DATA_H_

@@ -1,0 +1,67 @@
+// Killed at any moment, ingestion has lost nothing that it acknowledged.
+#include <cstdio>
+
+#include "tests/services/crash_trial.h"
+
+namespace cairn::services {
+namespace {
+
+constexpr int kDocuments = 3000;
+constexpr int kKills = 50;
+
+class Crash : public CrashTest {
+ protected:
+  // Documents of many sizes, most of them short; every generation has other texts for the same ids.
+  static Collection Generate(int documents, uint32_t generation) {
+    Collection collection;
+    for (int i = 0; i < documents; ++i) {
+      std::mt19937 random(static_cast<uint32_t>(i) * 31 + generation);
+      const size_t words = random() % 100 == 0 ? 500 + random() % 4000 : 5 + random() % 150;
+      std::string text = "Generation " + std::to_string(generation) + ".";
+      for (size_t w = 0; w < words; ++w) {
+        text += w % 61 == 60 ? ".\n\n" : " ";
+        // Some words are frequent, most are rare.
+        const uint32_t r = random() % 3000;
+        text += "w\xC3\xB6rter" + std::to_string(r * r / 3000);
+      }
+      char id[16];
+      std::snprintf(id, sizeof(id), "doc-%05d", i);
+      collection[id] = text + ".";
+    }
+    return collection;
+  }
+};
+
+TEST_F(Crash, AcknowledgedDocumentsOutliveAKillAtAnyMoment) {
+  Collection before;
+  int kills = kKills;
+  for (uint32_t generation = 1; kills > 0; ++generation) {
+    ASSERT_LT(generation, 100u) << "the kills come too late";
+    const Collection now = Generate(kDocuments, generation);
+    const std::string path = WriteCollection("in.jsonl", now);
+    if (generation == 1) {
+      ASSERT_NO_FATAL_FAILURE(TimeFullRun(path));
+    }
+    ASSERT_NO_FATAL_FAILURE(KillUntilComplete(path, now, before, &kills));
+    if (HasNonfatalFailure()) return;
+    if (kills == 0) {
+      ASSERT_NO_FATAL_FAILURE(Complete(path, now));
+    }
+    before = now;
+  }
+}
+
+TEST_F(Crash, AKillWhileTheStoreIsMadeIsNotInTheWayOfTheNextRun) {
+  const Collection documents = Generate(20, 1);
+  const std::string path = WriteCollection("in.jsonl", documents);
+  ASSERT_NO_FATAL_FAILURE(TimeFullRun(path));
+  for (int i = 0; i < 15; ++i) {
+    std::filesystem::remove_all(store_);
+    int kills = 1;
+    ASSERT_NO_FATAL_FAILURE(KillUntilComplete(path, documents, {}, &kills));
+    ASSERT_NO_FATAL_FAILURE(Complete(path, documents));
+  }
+}
+
+}  // namespace
+}  // namespace cairn::services

@@ -1,0 +1,245 @@
+// Full disks and small limits: an error that says so, and nothing acknowledged is lost.
+#include <sched.h>
+#include <sys/mount.h>
+
+#include <memory>
+#include <set>
+
+#include "tests/services/cli_test.h"
+
+namespace cairn::services {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::Eq;
+using ::testing::HasSubstr;
+using ::testing::IsSubsetOf;
+
+// Endless JSON lines of words, in blocks.
+class Records {
+ public:
+  explicit Records(int limit) : limit_(limit) {}
+
+  std::string_view operator()() {
+    block_.clear();
+    for (int i = 0; i < 200 && next_ < limit_; ++i, ++next_) {
+      block_ += "{\"_id\": \"r" + std::to_string(next_) + "\", \"text\": \"";
+      for (int w = 0; w < 60; ++w) {
+        state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+        block_ += "word" + std::to_string((state_ >> 33) % 50'000) + " ";
+      }
+      block_ += "\"}\n";
+    }
+    return block_;
+  }
+
+ private:
+  const int limit_;
+  int next_ = 0;
+  uint64_t state_ = 42;
+  std::string block_;
+};
+
+class ScarceResources : public CliTest {
+ protected:
+  ProcessOptions IngestRecords(int limit) const {
+    ProcessOptions options = Options(OnStore("ingest", {"--acks", "--format", "jsonl", "-"}));
+    options.more_input = Records(limit);
+    return options;
+  }
+
+  // Everything acknowledged is listed, everything listed is whole.
+  void ExpectNothingLost(const ProcessResult& ingested) const {
+    const Strings acknowledged = Lines(ingested.out);
+    const Strings listed = ListedIds();
+    EXPECT_THAT(std::set<std::string>(acknowledged.begin(), acknowledged.end()),
+                IsSubsetOf(std::set<std::string>(listed.begin(), listed.end())));
+    ExpectSound();
+  }
+};
+
+// A process that holds a mount namespace of its own with a small file system in it.
+class SmallDisk {
+ public:
+  // Where mounting is not permitted, ok() is false.
+  SmallDisk(const std::string& directory, const char* options) : pid_(::fork()) {
+    if (pid_ != 0) {
+      WaitUntilReady();
+      return;
+    }
+    const int flags = CLONE_NEWNS | (::geteuid() == 0 ? 0 : CLONE_NEWUSER);
+    const bool ok = ::unshare(flags) == 0 &&
+                    ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                    ::mount("tmpfs", directory.c_str(), "tmpfs", 0, options) == 0;
+    if (!ok) ::_exit(1);
+    ::raise(SIGSTOP);  // Tells that it is there, and stays.
+    while (true) ::pause();
+  }
+  ~SmallDisk() {
+    if (!ok_) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    for (int fd : namespaces_) ::close(fd);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+
+  bool ok() const { return ok_; }
+  // For a child process, before its program runs.
+  std::function<bool()> Enter() const {
+    return [fds = namespaces_] {
+      for (int fd : fds) {
+        if (::setns(fd, 0) != 0) return false;
+      }
+      return true;
+    };
+  }
+
+ private:
+  void WaitUntilReady() {
+    int status = 0;
+    ::waitpid(pid_, &status, WUNTRACED);
+    ok_ = WIFSTOPPED(status);
+    if (!ok_) return;
+    const std::string base = "/proc/" + std::to_string(pid_) + "/ns/";
+    if (::geteuid() != 0)
+      namespaces_.push_back(::open((base + "user").c_str(), O_RDONLY | O_CLOEXEC));
+    namespaces_.push_back(::open((base + "mnt").c_str(), O_RDONLY | O_CLOEXEC));
+  }
+
+  const pid_t pid_;
+  bool ok_ = false;
+  std::vector<int> namespaces_;
+};
+
+constexpr char kNoMount[] = "needs the right to mount a tmpfs";
+
+class FullDisk : public ScarceResources {
+ protected:
+  // A store on a file system of its own, of that size. False: that is not permitted here.
+  bool Mount(const char* size) {
+    path_ = dir_.file("disk");
+    std::filesystem::create_directories(path_);
+    disk_ = std::make_unique<SmallDisk>(path_, size);
+    return disk_->ok();
+  }
+  Strings OnDisk(std::string command, const Strings& rest = {}) const {
+    Strings arguments = {std::move(command), "--store", path_ + "/store"};
+    arguments.insert(arguments.end(), rest.begin(), rest.end());
+    return arguments;
+  }
+  ProcessResult RunThere(ProcessOptions options) const {
+    options.before_exec = disk_->Enter();
+    return Run(std::move(options));
+  }
+  void ExpectNothingLostThere(const ProcessResult& ingested) const {
+    const ProcessResult verified = RunThere(Options(OnDisk("verify", {"--json"})));
+    EXPECT_EQ(verified.exit_code, kOk) << verified.err << verified.out;
+    const Strings acknowledged = Lines(ingested.out);
+    const Strings ids = Lines(RunThere(Options(OnDisk("list"))).out);
+    EXPECT_GT(acknowledged.size(), 1000u);
+    EXPECT_THAT(std::set<std::string>(acknowledged.begin(), acknowledged.end()),
+                IsSubsetOf(std::set<std::string>(ids.begin(), ids.end())));
+  }
+
+  std::string path_;
+  std::unique_ptr<SmallDisk> disk_;
+};
+
+TEST_F(FullDisk, IngestionStopsBeforeAnythingIsLost) {
+  // The reserve of 128 MiB and the write-ahead log, allocated in advance, leave little of it.
+  if (!Mount("size=260m")) GTEST_SKIP() << kNoMount;
+  ProcessOptions options = Options(OnDisk("ingest", {"--acks", "--format", "jsonl", "-"}));
+  options.more_input = Records(200'000);
+  const ProcessResult full = RunThere(std::move(options));
+  EXPECT_EQ(full.exit_code, kError);
+  EXPECT_THAT(full.err, HasSubstr("disk nearly full"));
+  EXPECT_THAT(full.err, HasSubstr(path_ + "/store"));
+  ExpectNothingLostThere(full);
+  EXPECT_EQ(RunThere(Options(OnDisk("search", {"word7"}))).exit_code, kOk);
+}
+
+TEST_F(FullDisk, SomebodyElseMayFillItMeanwhile) {
+  if (!Mount("size=400m")) GTEST_SKIP() << kNoMount;
+  ProcessOptions options = Options(OnDisk("ingest", {"--acks", "--format", "jsonl", "-"}));
+  options.more_input = Records(200'000);
+  options.before_exec = disk_->Enter();
+  Process process(std::move(options));
+  ASSERT_TRUE(process.WaitForOutput("\nr4000\n"));
+  ProcessOptions filler = Options({"if=/dev/zero", "of=" + path_ + "/filler", "bs=64K"});
+  filler.argv[0] = "/bin/dd";
+  EXPECT_EQ(RunThere(std::move(filler)).exit_code, 1);  // Until no space is left.
+  const ProcessResult full = process.Wait();
+  EXPECT_EQ(full.signal, 0) << full.err;
+  EXPECT_EQ(full.exit_code, kError);
+  EXPECT_THAT(full.err, AnyOf(HasSubstr("disk nearly full"), HasSubstr("No space left")));
+  ExpectNothingLostThere(full);
+  ProcessOptions remove = Options({path_ + "/filler"});
+  remove.argv[0] = "/bin/rm";
+  EXPECT_EQ(RunThere(std::move(remove)).exit_code, 0);
+  ProcessOptions more = Options(OnDisk("ingest", {"--format", "text", "-"}), "more");
+  EXPECT_EQ(RunThere(std::move(more)).exit_code, kOk);
+  ExpectNothingLostThere(full);
+}
+
+TEST_F(FullDisk, ADiskFullFromTheStartIsAnErrorThatNamesTheStore) {
+  for (const char* size : {"size=4k", "size=16k", "size=64k", "size=256k", "size=1m"}) {
+    if (!Mount(size)) GTEST_SKIP() << kNoMount;
+    const ProcessResult result =
+        RunThere(Options(OnDisk("ingest", {"--format", "text", "-"}), "words"));
+    EXPECT_EQ(result.exit_code, kError) << size;
+    EXPECT_THAT(result.err, HasSubstr(path_ + "/store")) << size;
+  }
+}
+
+TEST_F(ScarceResources, AWriteThatFailsStopsIngestionAndTheStoreOpensAgain) {
+  // Files may not grow past a size, so a write fails in the midst of a batch.
+  for (const rlim_t limit : {rlim_t{1} << 20, rlim_t{3} << 20, rlim_t{5} << 20}) {
+    ProcessOptions options = IngestRecords(40'000);
+    options.limits = {{RLIMIT_FSIZE, limit}};
+    options.ignored_signals = {SIGXFSZ};
+    const ProcessResult failed = Run(std::move(options));
+    EXPECT_EQ(failed.exit_code, kError) << failed.err;
+    EXPECT_THAT(failed.err, HasSubstr("File too large"));
+    ExpectNothingLost(failed);
+  }
+  // With room, it goes on to the end.
+  const ProcessResult complete = Run(IngestRecords(5000));
+  EXPECT_EQ(complete.exit_code, kOk) << complete.err;
+  EXPECT_EQ(Lines(complete.out).size(), 5000u);
+  ExpectNothingLost(complete);
+}
+
+TEST_F(ScarceResources, NoRoomForTheFirstFileIsAnError) {
+  ProcessOptions options = IngestRecords(10);
+  options.limits = {{RLIMIT_FSIZE, 0}};
+  options.ignored_signals = {SIGXFSZ};
+  const ProcessResult failed = Run(std::move(options));
+  EXPECT_EQ(failed.exit_code, kError);
+  EXPECT_THAT(failed.err, HasSubstr(store_));
+  // What is left behind is not in the way.
+  const ProcessResult complete = Run(IngestRecords(10));
+  EXPECT_EQ(complete.exit_code, kOk) << complete.err;
+  ExpectNothingLost(complete);
+}
+
+TEST_F(ScarceResources, FewFileDescriptorsAreEnoughOrAnError) {
+  ProcessOptions options = IngestRecords(8000);
+  options.limits = {{RLIMIT_NOFILE, 64}};
+  const ProcessResult ingested = Run(std::move(options));
+  EXPECT_THAT(ingested.exit_code, AnyOf(Eq(kOk), Eq(kError))) << ingested.err;
+  EXPECT_EQ(ingested.err.find("open files") != std::string::npos, ingested.exit_code == kError)
+      << ingested.err;
+  ExpectNothingLost(ingested);
+  for (const rlim_t limit : {64, 16, 8}) {
+    ProcessOptions search = Options(OnStore("search", {"word7"}));
+    search.limits = {{RLIMIT_NOFILE, limit}};
+    const ProcessResult found = Run(std::move(search));
+    EXPECT_THAT(found.exit_code, AnyOf(Eq(kOk), Eq(kError))) << limit << found.err;
+    EXPECT_EQ(found.err.find("open files") != std::string::npos, found.exit_code == kError)
+        << limit << found.err;
+  }
+}
+
+}  // namespace
+}  // namespace cairn::services

@@ -1,0 +1,75 @@
+// Tells ThreadSanitizer what absl::Mutex orders. Debian's abseil is compiled without it, so without
+// this every lock looks like none. Linked into test programs of the tsan preset only, with the
+// linker's --wrap (tests/CMakeLists.txt).
+//
+// A lock acquires what earlier unlocks of the same mutex released. Conditions of Await run inside
+// abseil, in whichever thread holds the lock there; their reads are ignored.
+namespace {
+
+extern "C" {
+void __tsan_acquire(void* address);
+void __tsan_release(void* address);
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+
+void __real__ZN4absl7debian35Mutex4LockEv(void* mutex);
+void __real__ZN4absl7debian35Mutex6UnlockEv(void* mutex);
+void __real__ZN4absl7debian35Mutex10ReaderLockEv(void* mutex);
+void __real__ZN4absl7debian35Mutex12ReaderUnlockEv(void* mutex);
+void __real__ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE(void* mutex, const void* condition);
+}
+
+class IgnoreReads {
+ public:
+  IgnoreReads() { AnnotateIgnoreReadsBegin(__FILE__, __LINE__); }
+  ~IgnoreReads() { AnnotateIgnoreReadsEnd(__FILE__, __LINE__); }
+};
+
+// Readers release to a place of their own, which only writers acquire: two readers stay unordered,
+// so that a write under a shared lock is still found.
+void* ReadersOf(void* mutex) { return static_cast<char*>(mutex) + 1; }
+
+}  // namespace
+
+extern "C" {
+
+void __wrap__ZN4absl7debian35Mutex4LockEv(void* mutex) {
+  {
+    IgnoreReads ignore;
+    __real__ZN4absl7debian35Mutex4LockEv(mutex);
+  }
+  __tsan_acquire(mutex);
+  __tsan_acquire(ReadersOf(mutex));
+}
+
+void __wrap__ZN4absl7debian35Mutex6UnlockEv(void* mutex) {
+  __tsan_release(mutex);
+  IgnoreReads ignore;
+  __real__ZN4absl7debian35Mutex6UnlockEv(mutex);
+}
+
+void __wrap__ZN4absl7debian35Mutex10ReaderLockEv(void* mutex) {
+  {
+    IgnoreReads ignore;
+    __real__ZN4absl7debian35Mutex10ReaderLockEv(mutex);
+  }
+  __tsan_acquire(mutex);
+}
+
+void __wrap__ZN4absl7debian35Mutex12ReaderUnlockEv(void* mutex) {
+  __tsan_release(ReadersOf(mutex));
+  IgnoreReads ignore;
+  __real__ZN4absl7debian35Mutex12ReaderUnlockEv(mutex);
+}
+
+void __wrap__ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE(void* mutex, const void* condition) {
+  __tsan_release(mutex);
+  {
+    IgnoreReads ignore;
+    __real__ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE(mutex, condition);
+  }
+  __tsan_acquire(mutex);
+  __tsan_acquire(ReadersOf(mutex));
+}
+
+}  // extern "C"
