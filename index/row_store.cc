@@ -10,12 +10,13 @@
 #include <rocksdb/write_batch.h>
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdarg>
 #include <filesystem>
-#include <fstream>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -32,7 +33,7 @@ constexpr std::array<const char*, kFamilyCount> kFamilyNames = {"default", "docu
                                                                 "vectors", "terms",     "forward"};
 // A writer flushes a few times a second at most, so a reader gets through soon.
 constexpr int kReaderAttempts = 40;
-constexpr int kReaderFailures = 5;
+constexpr int kReaderFailures = 10;
 constexpr absl::Duration kReaderBackoff = absl::Milliseconds(5);
 constexpr size_t kProtectionBytes = 8;  // Per-key checksum of RocksDB's in-memory structures.
 
@@ -116,14 +117,15 @@ absl::StatusOr<std::string> DecodeUuid(std::string_view row) {
   return uuid;
 }
 
-// What a flush or compaction changes: the manifest's name and size. Empty when unreadable.
-std::string ManifestState(const std::string& database) {
-  std::ifstream current(database + "/CURRENT");
-  std::string name;
-  if (!std::getline(current, name)) return "";
+// The write-ahead logs in a database's directory, by name.
+std::set<std::string> LogFiles(const std::string& database) {
+  std::set<std::string> logs;
   std::error_code error;
-  const auto size = std::filesystem::file_size(database + "/" + name, error);
-  return error ? "" : absl::StrCat(name, " ", size);
+  std::filesystem::directory_iterator entry(database, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    if (entry->path().extension() == ".log") logs.insert(entry->path().filename().string());
+  }
+  return logs;
 }
 
 }  // namespace
@@ -230,17 +232,19 @@ struct RowStore::Impl {
 
   // Opening for reading takes no lock, and RocksDB reads the manifest first and the logs later. A
   // flush in between moves rows from a log this reader has not read to a table it does not know of.
-  // So an open counts only if the manifest is the same before and after.
+  // So an open counts only if no log that was there before it is gone after it. (Logs go in the
+  // order of their numbers: a newer one that came and went would have taken these along.)
   rocksdb::Status OpenBesideWriter() {
     rocksdb::Status s;
-    int same = 0;  // Failures without a change to the manifest: damage, but for a log just deleted.
+    int same = 0;  // Failures without a log gone: damage, but for a table just compacted away.
     for (int attempt = 0; attempt < kReaderAttempts && same < kReaderFailures; ++attempt) {
       if (attempt > 0) absl::SleepFor(attempt * kReaderBackoff);
-      const std::string before = ManifestState(database());
+      const std::set<std::string> before = LogFiles(database());
       s = OpenRocks(false);
-      const bool changed = ManifestState(database()) != before;
-      if (s.ok() && !changed) return s;
-      if (!changed) ++same;
+      const std::set<std::string> after = LogFiles(database());
+      const bool kept = std::includes(after.begin(), after.end(), before.begin(), before.end());
+      if (s.ok() && kept) return s;
+      if (kept) ++same;
       CloseDatabase();
     }
     if (same == kReaderFailures) return s;

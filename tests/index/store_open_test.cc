@@ -54,7 +54,7 @@ TEST(StoreOpen, ACreationThatStoppedHalfwayIsStartedAgain) {
 TEST(StoreOpen, ReadersBesideAWriterSeeEverythingAcknowledgedBefore) {
   TempDir dir;
   StoreOptions writing = Writable();
-  writing.rows.write_buffer_bytes = 1 << 20;  // Flushes often.
+  writing.rows.write_buffer_bytes = 16 << 20;  // Flushes several times a second.
   absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(dir.file("s"), writing);
   ASSERT_TRUE(store.ok()) << store.status();
   absl::StatusOr<std::shared_ptr<Collection>> collection = (*store)->Create("c", Settings());
