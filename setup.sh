@@ -53,9 +53,9 @@ demo() {
   "$cairn" ingest --store "$store" --metadata manual=reference /usr/share/debian-reference/*.en.html
   "$cairn" ingest --store "$store" --metadata manual=policy /usr/share/doc/debian-policy/policy.html/*.html
   for question in \
-    "How do I keep a package from being upgraded?" \
+    "What is a virtual package?" \
     "What may a package's postinst script assume when it runs?" \
-    "How can I see which process uses a network port?"; do
+    "What does it mean that a package is essential?"; do
     say "Question: $question"
     "$cairn" search --store "$store" -k 3 "$question"
     echo "Answer, taken from the passages:"

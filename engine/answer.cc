@@ -21,6 +21,8 @@ constexpr float kCoverageWeight = 0.35f;
 constexpr float kPassageWeight = 0.2f;
 // Maximal marginal relevance: how much of a sentence's score it loses by repeating a chosen one.
 constexpr float kRedundancyPenalty = 0.5f;
+// What does not end like a sentence is more often a caption or a list's item than an answer.
+constexpr float kFragmentPenalty = 0.1f;
 // Shorter sentences are headings and fragments; longer ones are not sentences.
 constexpr size_t kMinSentenceTerms = 3;
 constexpr size_t kMaxSentenceBytes = 1200;
@@ -38,6 +40,13 @@ std::string_view Trim(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t\n\r");
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(" \t\n\r") - first + 1);
+}
+
+// Ends with punctuation, perhaps inside closing quotes or brackets.
+bool EndsLikeASentence(std::string_view text) {
+  const size_t last = text.find_last_not_of("\"')]\x80\x99\x9d\xe2");
+  return last != std::string_view::npos &&
+         std::string_view(".!?:").find(text[last]) != std::string_view::npos;
 }
 
 float Dot(const float* a, const float* b, size_t n) {
@@ -97,9 +106,12 @@ std::vector<Candidate> CollectSentences(const std::vector<SearchHit>& passages) 
     const std::string_view text = passages[p].text;
     for (const chunking::Span& span : chunking::SplitSentences(text)) {
       const std::string_view sentence = Trim(text.substr(span.begin, span.size()));
-      if (sentence.empty() || sentence.size() > kMaxSentenceBytes || sentence.front() == '#') {
-        continue;
+      if (sentence.empty() || sentence.size() > kMaxSentenceBytes || sentence.front() == '#' ||
+          sentence.find(" | ") != std::string_view::npos) {
+        continue;  // Nothing, no sentence, a heading, a row of a table.
       }
+      const std::vector<std::string>& headings = passages[p].headings;
+      if (std::find(headings.begin(), headings.end(), sentence) != headings.end()) continue;
       if (!seen.insert(sentence).second) continue;
       Candidate c;
       c.passage = p;
@@ -153,7 +165,8 @@ absl::StatusOr<AskResponse> RunAsk(const SearchContext& context, const AskReques
     c.row = i + 1;
     c.score = kSimilarityWeight * Dot(vectors.data(), &vectors[c.row * dim], dim) +
               kCoverageWeight * coverage.Of(found_terms[i]) +
-              kPassageWeight * response.passages[c.passage].score / best_passage;
+              kPassageWeight * response.passages[c.passage].score / best_passage -
+              (EndsLikeASentence(c.text) ? 0.0f : kFragmentPenalty);
   }
 
   std::vector<Candidate> chosen;

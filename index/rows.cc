@@ -309,7 +309,10 @@ absl::Status DecodeVector(std::string_view key, std::string_view bytes, absl::Sp
   if (reader->remaining() != out.size() * sizeof(float)) {
     return absl::DataLossError("vector row of a wrong dimension");
   }
-  std::memcpy(out.data(), reader->Raw(reader->remaining()).data(), out.size() * sizeof(float));
+  // An empty span may have a null pointer, which memcpy must not see.
+  if (!out.empty()) {
+    std::memcpy(out.data(), reader->Raw(reader->remaining()).data(), out.size() * sizeof(float));
+  }
   for (float x : out) {
     if (!std::isfinite(x)) return absl::DataLossError("vector row with a non-finite value");
   }
