@@ -42,9 +42,13 @@ float EncodeI8(const float* in, size_t n, int8_t* out) {
     std::fill_n(out, n, int8_t{0});
     return 0;
   }
+  // Adding and subtracting 1.5 * 2^23 rounds to nearest even any magnitude below 2^22, without the
+  // function call that a rounding instruction outside the baseline would be.
+  constexpr float kRound = 12582912.0f;
   for (size_t i = 0; i < n; ++i) {
     // A denormal scale has few bits, so the quotient may pass 127.
-    out[i] = static_cast<int8_t>(std::clamp(std::nearbyint(in[i] / scale), -127.0f, 127.0f));
+    const float quotient = std::clamp(in[i] / scale, -127.0f, 127.0f);
+    out[i] = static_cast<int8_t>(static_cast<int32_t>((quotient + kRound) - kRound));
   }
   return scale;
 }

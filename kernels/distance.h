@@ -27,10 +27,19 @@ struct DistanceKernels {
   void (*scan_f32)(const float* query, const float* rows, size_t count, size_t dim, float* out);
   void (*scan_bf16)(const bf16* query, const bf16* rows, size_t count, size_t dim, float* out);
   void (*scan_i8)(const int8_t* query, const int8_t* rows, size_t count, size_t dim, int32_t* out);
+
+  // Gathers: out[i] = dot(query [dim], rows + ids[i] * dim) for i in [0, count), for rows that lie
+  // anywhere: those to come are prefetched. A row scores exactly as in a scan.
+  void (*gather_f32)(const float* query, const float* rows, const uint32_t* ids, size_t count,
+                     size_t dim, float* out);
+  void (*gather_bf16)(const bf16* query, const bf16* rows, const uint32_t* ids, size_t count,
+                      size_t dim, float* out);
+  void (*gather_i8)(const int8_t* query, const int8_t* rows, const uint32_t* ids, size_t count,
+                    size_t dim, int32_t* out);
 };
 
-// The table of one instruction set, which must be supported; of ActiveIsa() by default. A scan
-// gives a row the same score wherever it lies among the others.
+// The table of one instruction set, which must be supported; of ActiveIsa() by default. A scan or
+// gather gives a row the same score wherever it lies among the others.
 const DistanceKernels& GetDistanceKernels(Isa isa);
 const DistanceKernels& GetDistanceKernels();
 

@@ -14,9 +14,28 @@ constexpr size_t kGroup =
 // How far ahead of the loads a scan prefetches. The hardware's prefetchers stop at each 4 KiB page.
 constexpr size_t kPrefetchBytes = 4096;
 
-void Prefetch(const void* p) {
-  _mm_prefetch(static_cast<const char*>(p) + kPrefetchBytes, _MM_HINT_T0);
+constexpr size_t kLineBytes = 64;
+constexpr size_t kShortRowLines = 6;  // Of rows of which gathers prefetch two groups ahead.
+
+void Prefetch(const void* p, size_t offset) {
+  _mm_prefetch(static_cast<const char*>(p) + offset, _MM_HINT_T0);
 }
+
+// Where the rows of a group lie, and what to prefetch while row r is read at value i.
+template <typename T>
+struct ConsecutiveRows {
+  const T* first;
+  size_t dim;
+  const T* Row(size_t r) const { return first + r * dim; }
+  void PrefetchAhead(size_t r, size_t i) const { Prefetch(Row(r) + i, kPrefetchBytes); }
+};
+template <typename T>
+struct GatheredRows {
+  const T* rows[kGroup];
+  const T* ahead[kGroup];  // Rows of a later group.
+  const T* Row(size_t r) const { return rows[r]; }
+  void PrefetchAhead(size_t r, size_t i) const { Prefetch(ahead[r] + i, 0); }
+};
 
 // Selects the first n < 8 values.
 __m256i TailMask(size_t n) {
@@ -127,67 +146,67 @@ int32_t DotI8(const int8_t* a, const int8_t* b, size_t n) {
   return _mm_cvtsi128_si32(ReduceI32(_mm256_add_epi32(s0, s1), zero, zero, zero));
 }
 
-// The scans treat each row alike, in a full group or not, so that a row's score does not depend on
-// where it lies. They return {score of row 0, ..., score of row kRows - 1, 0...}.
-template <size_t kRows>
-__m128 ScanGroupF32(const float* query, const float* row, size_t dim) {
+// The scans and gathers treat each row alike, in a full group or not, so that a row's score does
+// not depend on where it lies. They return {score of row 0, ..., score of row kRows - 1, 0...}.
+template <size_t kRows, typename Rows>
+__m128 ScanGroupF32(const float* query, const Rows& rows, size_t dim) {
   __m256 s[kGroup];
   for (__m256& sum : s) sum = _mm256_setzero_ps();
   size_t i = 0;
   for (; i + kF32 <= dim; i += kF32) {
     const __m256 q = _mm256_loadu_ps(query + i);
     for (size_t r = 0; r < kRows; ++r) {
-      Prefetch(row + r * dim + i);
-      s[r] = _mm256_fmadd_ps(q, _mm256_loadu_ps(row + r * dim + i), s[r]);
+      rows.PrefetchAhead(r, i);
+      s[r] = _mm256_fmadd_ps(q, _mm256_loadu_ps(rows.Row(r) + i), s[r]);
     }
   }
   if (i < dim) {
     const __m256i mask = TailMask(dim - i);
     const __m256 q = _mm256_maskload_ps(query + i, mask);
     for (size_t r = 0; r < kRows; ++r) {
-      s[r] = _mm256_fmadd_ps(q, _mm256_maskload_ps(row + r * dim + i, mask), s[r]);
+      s[r] = _mm256_fmadd_ps(q, _mm256_maskload_ps(rows.Row(r) + i, mask), s[r]);
     }
   }
   return ReduceF32(s[0], s[1], s[2], s[3]);
 }
 
-template <size_t kRows>
-__m128 ScanGroupBf16(const bf16* query, const bf16* row, size_t dim) {
+template <size_t kRows, typename Rows>
+__m128 ScanGroupBf16(const bf16* query, const Rows& rows, size_t dim) {
   __m256 s[kGroup];
   for (__m256& sum : s) sum = _mm256_setzero_ps();
   size_t i = 0;
   for (; i + kWide <= dim; i += kWide) {
     const __m256i q = LoadBf16(query + i);
     for (size_t r = 0; r < kRows; ++r) {
-      Prefetch(row + r * dim + i);
-      s[r] = MulAddBf16(s[r], q, LoadBf16(row + r * dim + i));
+      rows.PrefetchAhead(r, i);
+      s[r] = MulAddBf16(s[r], q, LoadBf16(rows.Row(r) + i));
     }
   }
   if (i < dim) {
     const __m256i q = LoadTailBf16(query + i, dim - i);
     for (size_t r = 0; r < kRows; ++r) {
-      s[r] = MulAddBf16(s[r], q, LoadTailBf16(row + r * dim + i, dim - i));
+      s[r] = MulAddBf16(s[r], q, LoadTailBf16(rows.Row(r) + i, dim - i));
     }
   }
   return ReduceF32(s[0], s[1], s[2], s[3]);
 }
 
-template <size_t kRows>
-__m128i ScanGroupI8(const int8_t* query, const int8_t* row, size_t dim) {
+template <size_t kRows, typename Rows>
+__m128i ScanGroupI8(const int8_t* query, const Rows& rows, size_t dim) {
   __m256i s[kGroup];
   for (__m256i& sum : s) sum = _mm256_setzero_si256();
   size_t i = 0;
   for (; i + kWide <= dim; i += kWide) {
     const __m256i q = LoadI8(query + i);
     for (size_t r = 0; r < kRows; ++r) {
-      Prefetch(row + r * dim + i);
-      s[r] = MulAddI8(s[r], q, LoadI8(row + r * dim + i));
+      rows.PrefetchAhead(r, i);
+      s[r] = MulAddI8(s[r], q, LoadI8(rows.Row(r) + i));
     }
   }
   if (i < dim) {
     const __m256i q = LoadTailI8(query + i, dim - i);
     for (size_t r = 0; r < kRows; ++r) {
-      s[r] = MulAddI8(s[r], q, LoadTailI8(row + r * dim + i, dim - i));
+      s[r] = MulAddI8(s[r], q, LoadTailI8(rows.Row(r) + i, dim - i));
     }
   }
   return ReduceI32(s[0], s[1], s[2], s[3]);
@@ -196,30 +215,100 @@ __m128i ScanGroupI8(const int8_t* query, const int8_t* row, size_t dim) {
 void ScanF32(const float* query, const float* rows, size_t count, size_t dim, float* out) {
   size_t r = 0;
   for (; r + kGroup <= count; r += kGroup) {
-    _mm_storeu_ps(out + r, ScanGroupF32<kGroup>(query, rows + r * dim, dim));
+    _mm_storeu_ps(out + r,
+                  ScanGroupF32<kGroup>(query, ConsecutiveRows<float>{rows + r * dim, dim}, dim));
   }
-  for (; r < count; ++r) out[r] = _mm_cvtss_f32(ScanGroupF32<1>(query, rows + r * dim, dim));
+  for (; r < count; ++r)
+    out[r] =
+        _mm_cvtss_f32(ScanGroupF32<1>(query, ConsecutiveRows<float>{rows + r * dim, dim}, dim));
 }
 
 void ScanBf16(const bf16* query, const bf16* rows, size_t count, size_t dim, float* out) {
   size_t r = 0;
   for (; r + kGroup <= count; r += kGroup) {
-    _mm_storeu_ps(out + r, ScanGroupBf16<kGroup>(query, rows + r * dim, dim));
+    _mm_storeu_ps(out + r,
+                  ScanGroupBf16<kGroup>(query, ConsecutiveRows<bf16>{rows + r * dim, dim}, dim));
   }
-  for (; r < count; ++r) out[r] = _mm_cvtss_f32(ScanGroupBf16<1>(query, rows + r * dim, dim));
+  for (; r < count; ++r)
+    out[r] =
+        _mm_cvtss_f32(ScanGroupBf16<1>(query, ConsecutiveRows<bf16>{rows + r * dim, dim}, dim));
 }
 
 void ScanI8(const int8_t* query, const int8_t* rows, size_t count, size_t dim, int32_t* out) {
   size_t r = 0;
   for (; r + kGroup <= count; r += kGroup) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + r),
-                     ScanGroupI8<kGroup>(query, rows + r * dim, dim));
+                     ScanGroupI8<kGroup>(query, ConsecutiveRows<int8_t>{rows + r * dim, dim}, dim));
   }
-  for (; r < count; ++r) out[r] = _mm_cvtsi128_si32(ScanGroupI8<1>(query, rows + r * dim, dim));
+  for (; r < count; ++r)
+    out[r] =
+        _mm_cvtsi128_si32(ScanGroupI8<1>(query, ConsecutiveRows<int8_t>{rows + r * dim, dim}, dim));
+}
+
+// Calls group(rows, i) for each full group of ids from i on, then single(rows, i) for the rest.
+template <typename T, typename Group, typename Single>
+void ForGatheredRows(const T* data, const uint32_t* ids, size_t count, size_t dim, Group group,
+                     Single single) {
+  const size_t row_lines = (dim * sizeof(T) + kLineBytes - 1) / kLineBytes;
+  // Rows up to `ahead` before a row are read between its prefetch and its use: enough bytes in
+  // flight for the latency of memory, few enough for the line fill buffers.
+  const size_t ahead = row_lines <= kShortRowLines ? 2 * kGroup : kGroup;
+  for (size_t i = 0; i < ahead && i < count; ++i) {
+    const char* const row = reinterpret_cast<const char*>(data + ids[i] * dim);
+    for (size_t line = 0; line < row_lines; ++line) Prefetch(row, line * kLineBytes);
+  }
+  GatheredRows<T> rows;
+  size_t i = 0;
+  for (; i + kGroup <= count; i += kGroup) {
+    for (size_t r = 0; r < kGroup; ++r) {
+      rows.rows[r] = data + ids[i + r] * dim;
+      // Past the end: something that is in the cache already.
+      rows.ahead[r] = i + r + ahead < count ? data + ids[i + r + ahead] * dim : rows.rows[r];
+    }
+    group(rows, i);
+  }
+  for (; i < count; ++i) {
+    rows.rows[0] = rows.ahead[0] = data + ids[i] * dim;
+    single(rows, i);
+  }
+}
+
+void GatherF32(const float* query, const float* rows, const uint32_t* ids, size_t count, size_t dim,
+               float* out) {
+  const auto group = [=](const GatheredRows<float>& r, size_t i) {
+    _mm_storeu_ps(out + i, ScanGroupF32<kGroup>(query, r, dim));
+  };
+  const auto single = [=](const GatheredRows<float>& r, size_t i) {
+    out[i] = _mm_cvtss_f32(ScanGroupF32<1>(query, r, dim));
+  };
+  ForGatheredRows(rows, ids, count, dim, group, single);
+}
+
+void GatherBf16(const bf16* query, const bf16* rows, const uint32_t* ids, size_t count, size_t dim,
+                float* out) {
+  const auto group = [=](const GatheredRows<bf16>& r, size_t i) {
+    _mm_storeu_ps(out + i, ScanGroupBf16<kGroup>(query, r, dim));
+  };
+  const auto single = [=](const GatheredRows<bf16>& r, size_t i) {
+    out[i] = _mm_cvtss_f32(ScanGroupBf16<1>(query, r, dim));
+  };
+  ForGatheredRows(rows, ids, count, dim, group, single);
+}
+
+void GatherI8(const int8_t* query, const int8_t* rows, const uint32_t* ids, size_t count,
+              size_t dim, int32_t* out) {
+  const auto group = [=](const GatheredRows<int8_t>& r, size_t i) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), ScanGroupI8<kGroup>(query, r, dim));
+  };
+  const auto single = [=](const GatheredRows<int8_t>& r, size_t i) {
+    out[i] = _mm_cvtsi128_si32(ScanGroupI8<1>(query, r, dim));
+  };
+  ForGatheredRows(rows, ids, count, dim, group, single);
 }
 
 }  // namespace
 
-const DistanceKernels kAvx2Distance = {DotF32, DotBf16, DotI8, ScanF32, ScanBf16, ScanI8};
+const DistanceKernels kAvx2Distance = {DotF32, DotBf16,   DotI8,      ScanF32, ScanBf16,
+                                       ScanI8, GatherF32, GatherBf16, GatherI8};
 
 }  // namespace cairn::kernels

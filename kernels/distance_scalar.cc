@@ -69,8 +69,24 @@ void ScanI8(const int8_t* query, const int8_t* rows, size_t count, size_t dim, i
   for (size_t r = 0; r < count; ++r) out[r] = DotI8(query, rows + r * dim, dim);
 }
 
+void GatherF32(const float* query, const float* rows, const uint32_t* ids, size_t count, size_t dim,
+               float* out) {
+  for (size_t i = 0; i < count; ++i) out[i] = DotF32(query, rows + ids[i] * dim, dim);
+}
+
+void GatherBf16(const bf16* query, const bf16* rows, const uint32_t* ids, size_t count, size_t dim,
+                float* out) {
+  for (size_t i = 0; i < count; ++i) out[i] = DotBf16(query, rows + ids[i] * dim, dim);
+}
+
+void GatherI8(const int8_t* query, const int8_t* rows, const uint32_t* ids, size_t count,
+              size_t dim, int32_t* out) {
+  for (size_t i = 0; i < count; ++i) out[i] = DotI8(query, rows + ids[i] * dim, dim);
+}
+
 }  // namespace
 
-const DistanceKernels kScalarDistance = {DotF32, DotBf16, DotI8, ScanF32, ScanBf16, ScanI8};
+const DistanceKernels kScalarDistance = {DotF32, DotBf16,   DotI8,      ScanF32, ScanBf16,
+                                         ScanI8, GatherF32, GatherBf16, GatherI8};
 
 }  // namespace cairn::kernels

@@ -241,6 +241,42 @@ TEST_P(DistanceTest, ScanI8ScoresEveryRowExactly) {
       });
 }
 
+// Gathers every count around the group sizes, with repeated ids, from rows up to a guard page: each
+// score is that of a scan of the row alone.
+template <typename T, typename Score, typename Gather, typename Scan, typename Random>
+void CheckGathers(Gather gather, Scan scan, const Random& random, std::mt19937& rng) {
+  constexpr uint32_t kRows = 40;
+  for (size_t dim : {1, 3, 15, 16, 17, 31, 33, 64, 65, 100, 256, 384, 387}) {
+    const GuardedArray<T> query(random(dim)), rows(random(dim * kRows));
+    for (size_t count : {0, 1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 16, 17, 21, 64}) {
+      GuardedArray<uint32_t> ids(count);
+      for (size_t i = 0; i < count; ++i) ids.data()[i] = i == 0 ? kRows - 1 : rng() % kRows;
+      GuardedArray<Score> out(count);
+      gather(query.data(), rows.data(), ids.data(), count, dim, out.data());
+      for (size_t i = 0; i < count; ++i) {
+        Score alone{};
+        scan(query.data(), rows.data() + ids.data()[i] * dim, 1, dim, &alone);
+        ASSERT_EQ(out.data()[i], alone) << "row " << i << " of " << count << ", dim " << dim;
+      }
+    }
+  }
+}
+
+TEST_P(DistanceTest, GatherF32ScoresAsAScanDoes) {
+  CheckGathers<float, float>(
+      kernels_.gather_f32, kernels_.scan_f32, [&](size_t n) { return RandomF32(n); }, rng_);
+}
+
+TEST_P(DistanceTest, GatherBf16ScoresAsAScanDoes) {
+  CheckGathers<bf16, float>(
+      kernels_.gather_bf16, kernels_.scan_bf16, [&](size_t n) { return RandomBf16(n); }, rng_);
+}
+
+TEST_P(DistanceTest, GatherI8ScoresAsAScanDoes) {
+  CheckGathers<int8_t, int32_t>(
+      kernels_.gather_i8, kernels_.scan_i8, [&](size_t n) { return RandomI8(n); }, rng_);
+}
+
 INSTANTIATE_TEST_SUITE_P(EveryIsa, DistanceTest, testing::ValuesIn(SupportedIsas()),
                          [](const testing::TestParamInfo<Isa>& isa) {
                            return std::string(IsaName(isa.param));
