@@ -13,34 +13,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "index/row_batch.h"
 
 namespace cairn::index {
-
-// Column families, see docs/formats/store.md.
-enum class Family : uint8_t { kDefault, kDocuments, kChunks, kVectors, kTerms, kForward };
-inline constexpr size_t kFamilyCount = 6;
-
-// Changes that become visible, and durable, together. Movable; not thread-safe.
-class RowBatch {
- public:
-  RowBatch();
-  ~RowBatch();
-  RowBatch(RowBatch&&) noexcept;
-  RowBatch& operator=(RowBatch&&) noexcept;
-
-  void Put(Family family, std::string_view key, std::string_view value);
-  void Delete(Family family, std::string_view key);
-  // Every key in [begin, end).
-  void DeleteRange(Family family, std::string_view begin, std::string_view end);
-  size_t bytes() const;
-  // Whether it only deletes.
-  bool frees_space() const;
-
- private:
-  friend class RowStore;
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-};
 
 // The rows as they were at one moment. Keeps their old versions on disk: hold it briefly.
 class RowSnapshot {
@@ -67,9 +42,14 @@ struct RowStoreOptions {
   // has already acknowledged, and Debian's build aborts when it has none. Deletes go on until an
   // eighth of it.
   uint64_t min_free_bytes = uint64_t{128} << 20;
+  // What flushes and compactions may write, together. 0: no limit. Less than what commits bring in
+  // will make these wait sooner or later.
+  uint64_t background_bytes_per_second = 0;
 };
 
-// One store directory (FORMAT, LOCK, db/). Thread-safe.
+// One store directory (FORMAT, LOCK, db/, ingest/). Thread-safe. A store of an older format is
+// brought up to date when it is opened for writing; opened read-only, families it does not have are
+// empty.
 //
 // Errors: NotFound (no store there), FailedPrecondition (locked by another process, opened
 // read-only, newer format), DataLoss (damage, with advice), ResourceExhausted (disk full),
@@ -99,6 +79,20 @@ class RowStore {
 
   // Returns once the batch is on disk.
   absl::Status Commit(RowBatch batch);
+  // The same by way of table files, made here: for tens or hundreds of megabytes at once. Such rows
+  // pass neither the log nor the memory for rows, and keys above all others are never compacted.
+  // Commits wait only while the finished files are taken in. A reader without a snapshot may see
+  // the change in one family a moment earlier than in another. When it fails the rows are as
+  // before, and further commits may well succeed.
+  absl::Status CommitSorted(RowBatch batch);
+
+  // Copies the database, as it is now, into a new directory: hard links to table files, copies of
+  // the rest; all of it on disk on return. Its parent must exist, `directory` must not.
+  absl::Status Checkpoint(const std::string& directory);
+
+  // Rewrites all table files, dropping what was deleted or replaced. Takes about as much disk space
+  // again as the rows have, until it is done.
+  absl::Status CompactAll();
 
   // Reads every block of every table file and checks its checksum.
   absl::Status VerifyFiles() const;

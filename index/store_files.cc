@@ -6,9 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
@@ -17,36 +15,27 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "index/durable_files.h"
 #include "index/row_codec.h"
 
 namespace cairn::index {
 namespace {
 
-constexpr int kFormat = 1;
-
-absl::Status ErrnoStatus(const char* what, const std::string& path) {
-  return absl::ErrnoToStatus(errno, absl::StrCat(what, " ", path));
+// `how`: LOCK_EX or LOCK_SH, on the descriptor of LOCK.
+absl::Status Lock(int fd, int how, const std::string& directory) {
+  if (::flock(fd, how | LOCK_NB) == 0) return absl::OkStatus();
+  if (errno != EWOULDBLOCK) return ErrnoStatus("cannot lock", directory + "/LOCK");
+  return absl::FailedPreconditionError(
+      absl::StrCat("store ", directory, " is open for writing in another process"));
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
+// Renames FORMAT.<suffix>, which is on disk, to FORMAT, durably.
+absl::Status InstallFormat(const std::string& directory, const char* suffix) {
+  const std::string path = directory + "/FORMAT";
+  if (::rename((path + suffix).c_str(), path.c_str()) != 0) {
+    return ErrnoStatus("cannot create", path);
   }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
-absl::Status SyncDirectory(const std::string& directory) {
-  Descriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0 || ::fsync(fd.get()) != 0) return ErrnoStatus("cannot sync", directory);
-  return absl::OkStatus();
+  return SyncDirectory(directory);
 }
 
 }  // namespace
@@ -55,51 +44,57 @@ absl::StatusOr<std::unique_ptr<StoreLock>> StoreLock::Acquire(const std::string&
   const std::string path = directory + "/LOCK";
   Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (fd.get() < 0) return ErrnoStatus("cannot open", path);
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return ErrnoStatus("cannot lock", path);
-    return absl::FailedPreconditionError(
-        absl::StrCat("store ", directory, " is open for writing in another process"));
+  if (absl::Status s = Lock(fd.get(), LOCK_EX, directory); !s.ok()) return s;
+  return std::unique_ptr<StoreLock>(new StoreLock(fd.release()));
+}
+
+absl::StatusOr<std::unique_ptr<StoreLock>> StoreLock::AcquireShared(const std::string& directory) {
+  const std::string path = directory + "/LOCK";
+  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (fd.get() < 0) {
+    if (errno == ENOENT) return std::unique_ptr<StoreLock>();
+    return ErrnoStatus("cannot open", path);
   }
+  if (absl::Status s = Lock(fd.get(), LOCK_SH, directory); !s.ok()) return s;
   return std::unique_ptr<StoreLock>(new StoreLock(fd.release()));
 }
 
 StoreLock::~StoreLock() { ::close(descriptor_); }
 
-std::string EncodeFormat(std::string_view uuid) {
-  std::string text = absl::StrFormat("cairn store\nformat %d\nuuid %s\n", kFormat,
-                                     absl::string_view(uuid.data(), uuid.size()));
+std::string EncodeFormat(const StoreFormat& format) {
+  std::string text =
+      absl::StrCat("cairn store\nformat ", format.number, "\nuuid ", format.uuid, "\n");
   return text + absl::StrFormat("checksum %08x\n", Checksum32("", text));
 }
 
-absl::StatusOr<std::string> DecodeFormat(std::string_view bytes) {
+absl::StatusOr<StoreFormat> DecodeFormat(std::string_view bytes) {
   const absl::Status damaged = absl::DataLossError(
       "FORMAT is damaged; restore it from a copy of the store (docs/formats/store.md)");
   const std::vector<absl::string_view> lines =
       absl::StrSplit(absl::string_view(bytes.data(), bytes.size()), '\n');
   if (lines.size() < 2 || lines[0] != "cairn store") return damaged;
   absl::string_view number = lines[1];
-  int format = 0;
-  if (!absl::ConsumePrefix(&number, "format ") || !absl::SimpleAtoi(number, &format)) {
+  StoreFormat format;
+  if (!absl::ConsumePrefix(&number, "format ") || !absl::SimpleAtoi(number, &format.number)) {
     return damaged;
   }
   // Before anything else: a newer format may look different below this line.
-  if (format > kFormat) {
-    return absl::FailedPreconditionError(absl::StrCat("the store has format ", format,
-                                                      ", this program knows up to ", kFormat,
+  if (format.number > kStoreFormat) {
+    return absl::FailedPreconditionError(absl::StrCat("the store has format ", format.number,
+                                                      ", this program knows up to ", kStoreFormat,
                                                       ": use a newer cairn"));
   }
-  if (lines.size() != 5) return damaged;
+  if (format.number < kOldestStoreFormat || lines.size() != 5) return damaged;
   absl::string_view uuid = lines[2];
-  if (!absl::ConsumePrefix(&uuid, "uuid ") || uuid.size() != 32 ||
-      EncodeFormat({uuid.data(), uuid.size()}) != bytes) {
-    return damaged;
-  }
-  return std::string(uuid);
+  if (!absl::ConsumePrefix(&uuid, "uuid ") || uuid.size() != 32) return damaged;
+  format.uuid = std::string(uuid);
+  if (EncodeFormat(format) != bytes) return damaged;
+  return format;
 }
 
-absl::StatusOr<std::string> ReadFormat(const std::string& directory) {
+absl::StatusOr<StoreFormat> ReadFormat(const std::string& directory) {
   const std::string path = directory + "/FORMAT";
-  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (fd.get() < 0) {
     if (errno == ENOENT || errno == ENOTDIR) {
       return absl::NotFoundError(absl::StrCat(directory, " is not a cairn store"));
@@ -109,9 +104,10 @@ absl::StatusOr<std::string> ReadFormat(const std::string& directory) {
   char buffer[512];
   const ssize_t n = ::read(fd.get(), buffer, sizeof(buffer));
   if (n < 0) return ErrnoStatus("cannot read", path);
-  absl::StatusOr<std::string> uuid = DecodeFormat({buffer, static_cast<size_t>(n)});
-  if (uuid.ok()) return uuid;
-  return absl::Status(uuid.status().code(), absl::StrCat(directory, ": ", uuid.status().message()));
+  absl::StatusOr<StoreFormat> format = DecodeFormat({buffer, static_cast<size_t>(n)});
+  if (format.ok()) return format;
+  return absl::Status(format.status().code(),
+                      absl::StrCat(directory, ": ", format.status().message()));
 }
 
 absl::Status CreateStoreDirectory(const std::string& directory) {
@@ -159,28 +155,22 @@ absl::StatusOr<std::string> BeginFormat(const std::string& directory) {
     return ErrnoStatus("cannot get random bytes for", directory);
   }
   const std::string uuid = absl::BytesToHexString(absl::string_view(random, sizeof(random)));
-  const std::string text = EncodeFormat(uuid);
-  const std::string path = directory + "/FORMAT.new";
-  {
-    Descriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (fd.get() < 0) return ErrnoStatus("cannot create", path);
-    if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-        ::fsync(fd.get()) != 0) {
-      return ErrnoStatus("cannot write", path);
-    }
-  }
-  if (absl::Status s = SyncDirectory(directory); !s.ok()) return s;
+  absl::Status s = WriteFile(directory + "/FORMAT.new", EncodeFormat({kStoreFormat, uuid}));
+  if (s.ok()) s = SyncDirectory(directory);
+  if (!s.ok()) return s;
   return uuid;
 }
 
 absl::Status FinishFormat(const std::string& directory) {
   // The database's own entry first.
   if (absl::Status s = SyncDirectory(directory); !s.ok()) return s;
-  const std::string path = directory + "/FORMAT";
-  if (::rename((path + ".new").c_str(), path.c_str()) != 0) {
-    return ErrnoStatus("cannot create", path);
-  }
-  return SyncDirectory(directory);
+  return InstallFormat(directory, ".new");
+}
+
+absl::Status UpgradeFormat(const std::string& directory, const std::string& uuid) {
+  absl::Status s = WriteFile(directory + "/FORMAT.upgrade", EncodeFormat({kStoreFormat, uuid}));
+  if (!s.ok()) return s;
+  return InstallFormat(directory, ".upgrade");
 }
 
 }  // namespace cairn::index

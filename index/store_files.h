@@ -11,12 +11,15 @@
 
 namespace cairn::index {
 
-// Exclusive flock on store/LOCK for as long as the object lives. The kernel drops it when the
-// process ends, however it ends.
+// A flock on store/LOCK, exclusive but for AcquireShared, for as long as the object lives. The
+// kernel drops it when the process ends, however it ends.
 class StoreLock {
  public:
   // FailedPrecondition when another process (or another object in this one) holds it.
   static absl::StatusOr<std::unique_ptr<StoreLock>> Acquire(const std::string& directory);
+  // Keeps writers away, but not others that do the same; writes nothing. Null where there is no
+  // LOCK to hold, and so no writer.
+  static absl::StatusOr<std::unique_ptr<StoreLock>> AcquireShared(const std::string& directory);
   ~StoreLock();
   StoreLock(const StoreLock&) = delete;
   StoreLock& operator=(const StoreLock&) = delete;
@@ -26,13 +29,23 @@ class StoreLock {
   int descriptor_;
 };
 
-// FORMAT as bytes, and back to the store's uuid. FailedPrecondition for a newer format, DataLoss
-// for anything that is not a FORMAT file.
-std::string EncodeFormat(std::string_view uuid);
-absl::StatusOr<std::string> DecodeFormat(std::string_view bytes);
+// The format that this program writes, and the oldest one that it reads.
+inline constexpr int kStoreFormat = 2;
+inline constexpr int kOldestStoreFormat = 1;
 
-// Reads store/FORMAT: the uuid; NotFound without one.
-absl::StatusOr<std::string> ReadFormat(const std::string& directory);
+// What FORMAT says.
+struct StoreFormat {
+  int number = kStoreFormat;
+  std::string uuid;  // 32 characters
+};
+
+// FORMAT as bytes, and back. FailedPrecondition for a newer format, DataLoss for anything that is
+// not a FORMAT file.
+std::string EncodeFormat(const StoreFormat& format);
+absl::StatusOr<StoreFormat> DecodeFormat(std::string_view bytes);
+
+// Reads store/FORMAT. NotFound without one.
+absl::StatusOr<StoreFormat> ReadFormat(const std::string& directory);
 
 // Makes the directory with its parents, durably. FailedPrecondition when it holds something that is
 // not an interrupted creation: a store is not to be mixed into somebody's files by a mistyped path.
@@ -44,6 +57,10 @@ absl::Status CreateStoreDirectory(const std::string& directory);
 // a complete database, and FORMAT.new without FORMAT marks a creation that stopped halfway.
 absl::StatusOr<std::string> BeginFormat(const std::string& directory);
 absl::Status FinishFormat(const std::string& directory);
+
+// Under the lock, in a store whose database has all that the newest format asks for: makes FORMAT
+// say so, by way of FORMAT.upgrade (FORMAT.new would speak of a creation).
+absl::Status UpgradeFormat(const std::string& directory, const std::string& uuid);
 
 }  // namespace cairn::index
 
