@@ -5,6 +5,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/answer.h"
@@ -13,6 +14,7 @@
 #include "engine/preparation.h"
 #include "engine/search.h"
 #include "index/store.h"
+#include "index/store_snapshot.h"
 #include "index/verify.h"
 
 namespace cairn {
@@ -30,6 +32,26 @@ absl::Status Agree(const std::string& collection, const char* what, const std::o
                                                     ": leave it out, or name another collection"));
 }
 
+absl::StatusOr<index::VectorIndexKind> ParseVectorIndex(const std::string& name) {
+  for (const index::VectorIndexKind kind :
+       {index::VectorIndexKind::kFlat, index::VectorIndexKind::kHnsw,
+        index::VectorIndexKind::kIvfPq}) {
+    if (index::VectorIndexKindName(kind) == name) return kind;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("no vector index \"", name, "\": there are hnsw, flat and ivf-pq"));
+}
+
+absl::StatusOr<index::VectorEncoding> ParseVectorEncoding(const std::string& name) {
+  for (const index::VectorEncoding encoding :
+       {index::VectorEncoding::kFloat32, index::VectorEncoding::kBfloat16,
+        index::VectorEncoding::kInt8}) {
+    if (index::VectorEncodingName(encoding) == name) return encoding;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("no vector encoding \"", name, "\": there are int8, bfloat16 and float32"));
+}
+
 // InvalidArgument when no collection can have these settings.
 absl::StatusOr<index::CollectionSettings> NewSettings(const CollectionOptions& options,
                                                       const engine::Embedder& embedder) {
@@ -40,6 +62,16 @@ absl::StatusOr<index::CollectionSettings> NewSettings(const CollectionOptions& o
   s.analyzer = options.analyzer.value_or(s.analyzer);
   s.embedder_fingerprint = embedder.fingerprint();
   s.dim = static_cast<uint32_t>(embedder.dim());
+  if (options.vector_index.has_value()) {
+    absl::StatusOr<index::VectorIndexKind> kind = ParseVectorIndex(*options.vector_index);
+    if (!kind.ok()) return kind.status();
+    s.vector_index = *kind;
+  }
+  if (options.vector_encoding.has_value()) {
+    absl::StatusOr<index::VectorEncoding> encoding = ParseVectorEncoding(*options.vector_encoding);
+    if (!encoding.ok()) return encoding.status();
+    s.vector_encoding = *encoding;
+  }
   const absl::Status usable = engine::Preparation::Create(s, &embedder).status();
   if (!usable.ok()) return usable;
   return s;
@@ -87,6 +119,19 @@ struct Engine::Impl {
     return index::CollectionRows(&store->rows(), row->id, snapshot);
   }
 
+  absl::Status ForEachCollection(absl::FunctionRef<absl::Status(index::Collection&)> run) {
+    absl::StatusOr<std::vector<std::string>> names = store->List();
+    if (!names.ok()) return names.status();
+    for (const std::string& name : *names) {
+      absl::StatusOr<std::shared_ptr<index::Collection>> found = store->Find(name);
+      if (absl::IsNotFound(found.status())) continue;  // Deleted meanwhile.
+      absl::Status s = found.status();
+      if (s.ok()) s = run(**found);
+      if (!s.ok()) return absl::Status(s.code(), absl::StrCat(name, ": ", s.message()));
+    }
+    return absl::OkStatus();
+  }
+
   // Begins an ingestion: checks its options, clears its report, finds or makes its collection.
   absl::StatusOr<Open> FindOrCreate(const IngestOptions& options) {
     if (options.report != nullptr) *options.report = {};
@@ -112,6 +157,14 @@ struct Engine::Impl {
     }
     if (agreed.ok()) agreed = Agree(options.collection, "analyser", asked.analyzer, s.analyzer);
     if (agreed.ok()) {
+      agreed = Agree(options.collection, "vector index", asked.vector_index,
+                     std::string(index::VectorIndexKindName(s.vector_index)));
+    }
+    if (agreed.ok()) {
+      agreed = Agree(options.collection, "vector encoding", asked.vector_encoding,
+                     std::string(index::VectorEncodingName(s.vector_encoding)));
+    }
+    if (agreed.ok()) {
       agreed = Agree(options.collection, "embedder",
                      std::optional<std::string>(embedder->fingerprint()), s.embedder_fingerprint);
     }
@@ -135,6 +188,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& store_di
   store.rows.create_if_missing = options.create_if_missing;
   store.rows.read_only = options.read_only;
   store.rows.min_free_bytes = options.min_free_bytes;
+  if (options.seal_chunks > 0) store.index.seal_chunks = options.seal_chunks;
   absl::StatusOr<std::unique_ptr<index::Store>> opened = index::Store::Open(store_directory, store);
   if (!opened.ok()) return opened.status();
   impl->store = *std::move(opened);
@@ -241,7 +295,7 @@ absl::Status Engine::DeleteCollection(std::string_view collection) {
 absl::StatusOr<StoreInfo> Engine::Stats() const {
   StoreInfo info;
   info.uuid = impl_->store->rows().uuid();
-  info.disk_bytes = impl_->store->rows().DiskBytes();
+  info.disk_bytes = impl_->store->DiskBytes();
   absl::StatusOr<std::vector<std::string>> names = impl_->store->List();
   if (!names.ok()) return names.status();
   for (const std::string& name : *names) {
@@ -265,15 +319,21 @@ absl::StatusOr<StoreInfo> Engine::Stats() const {
                                         : static_cast<double>(stats.total_length) /
                                               static_cast<double>(stats.chunks);
     c.memory_bytes = stats.memory_bytes;
+    c.mapped_bytes = stats.mapped_bytes;
+    c.segments = stats.segments;
+    c.tail_chunks = stats.tail_chunks;
+    c.dead_chunks = stats.dead_chunks;
+    c.vector_index = index::VectorIndexKindName(s.vector_index);
+    c.vector_encoding = index::VectorEncodingName(s.vector_encoding);
   }
   return info;
 }
 
-absl::StatusOr<VerifyResult> Engine::Verify() const {
+absl::StatusOr<VerifyResult> Engine::Verify(bool deep) const {
   VerifyResult result;
   index::VerifyReport report;
-  absl::Status s = index::VerifyStore(
-      impl_->store->rows(),
+  absl::Status s = impl_->store->Verify(
+      deep,
       [&](const std::string& problem) {
         if (result.problems.size() < kMaxProblemsKept) result.problems.push_back(problem);
       },
@@ -284,8 +344,31 @@ absl::StatusOr<VerifyResult> Engine::Verify() const {
   result.chunks = report.chunks;
   result.vectors = report.vectors;
   result.terms = report.terms;
+  result.segments = report.segments;
   result.problem_count = report.problems;
   return result;
+}
+
+absl::Status Engine::AwaitSeals(std::string_view collection) {
+  absl::StatusOr<std::shared_ptr<index::Collection>> found = impl_->store->Find(collection);
+  return found.ok() ? (*found)->AwaitSeals() : found.status();
+}
+
+absl::Status Engine::Compact() {
+  absl::Status s = impl_->ForEachCollection([](index::Collection& c) { return c.Compact(); });
+  return s.ok() ? impl_->store->rows().CompactAll() : s;
+}
+
+absl::Status Engine::Reindex() {
+  return impl_->ForEachCollection([](index::Collection& c) { return c.Reindex(); });
+}
+
+absl::Status Engine::Snapshot(const std::string& destination) {
+  return impl_->store->Snapshot(destination);
+}
+
+absl::Status Engine::Restore(const std::string& snapshot, const std::string& store_directory) {
+  return index::RestoreStore(snapshot, store_directory);
 }
 
 std::string_view Version() { return CAIRN_VERSION; }

@@ -41,6 +41,8 @@ struct EngineOptions {
   std::string embedder;
   // Writing stops, with a clear error, when less than this is free on the store's disk.
   uint64_t min_free_bytes = uint64_t{128} << 20;
+  // Chunks kept in memory before they are sealed into a segment file; 0: 32,768.
+  size_t seal_chunks = 0;
 };
 
 // ---------------------------------------------------------------------------------- ingestion
@@ -52,6 +54,12 @@ struct CollectionOptions {
   std::optional<uint32_t> chunk_tokens;    // 512
   std::optional<uint32_t> overlap_tokens;  // 0; "fixed" only
   std::optional<std::string> analyzer;     // "english"
+  // How vectors are searched in segments of more than a few thousand chunks: "hnsw" (default),
+  // "flat" (exact), "ivf-pq" (for collections larger than memory).
+  std::optional<std::string> vector_index;
+  // How they are stored for that: "int8" (default), "bfloat16", "float32". Results are always
+  // scored in float32.
+  std::optional<std::string> vector_encoding;
 };
 
 // A record or file that was skipped, or a duplicate that replaced its predecessor.
@@ -76,7 +84,10 @@ struct IngestOptions {
   // "auto", "text", "markdown", "html", "jsonl", "trec"
   std::string format = "auto";
   bool strict = false;  // Stop at the first issue. What was acknowledged before stays.
-  int threads = 0;      // Workers that chunk and embed, at most 1,024; 0: one per core.
+  // For a large initial load: documents become durable in batches of tens of MB and are sealed into
+  // large segments at once, nothing is written twice. Run again it continues where it stopped.
+  bool bulk = false;
+  int threads = 0;  // Workers that chunk and embed, at most 1,024; 0: one per core.
   size_t max_document_bytes = size_t{64} << 20;
   // Called from one thread at a time, not necessarily the caller's.
   std::function<void(const IngestIssue&)> on_issue;
@@ -123,6 +134,8 @@ struct SearchRequest {
   std::string filter;  // On document metadata, e.g. `lang = "en" AND year >= 2020`; empty: none.
   // Texts, titles, headings and sources of the hits; without them a hit has ids and scores only.
   bool with_text = true;
+  // Compare the query with every vector instead of walking a graph.
+  bool exact = false;
   Fusion fusion = Fusion::kConvex;
   std::optional<float>
       alpha;  // Weight of the vector score; unset: what the embedder's maker advises.
@@ -230,7 +243,13 @@ struct CollectionInfo {
   uint64_t chunks = 0;
   uint64_t terms = 0;
   double average_terms = 0;   // Per chunk.
-  uint64_t memory_bytes = 0;  // Of the in-memory index.
+  uint64_t memory_bytes = 0;  // Of the index, without mapped files.
+  uint64_t mapped_bytes = 0;  // Of its segment files, which the system pages in as they are used.
+  uint64_t segments = 0;
+  uint64_t tail_chunks = 0;  // In memory only, not in a segment yet.
+  uint64_t dead_chunks = 0;  // Deleted, but still in segments until those are merged.
+  std::string vector_index;
+  std::string vector_encoding;
 };
 
 struct StoreInfo {
@@ -245,6 +264,7 @@ struct VerifyResult {
   uint64_t chunks = 0;
   uint64_t vectors = 0;
   uint64_t terms = 0;
+  uint64_t segments = 0;
   std::vector<std::string> problems;  // Empty: the store is sound. At most 1,000 are kept.
   uint64_t problem_count = 0;
 };
@@ -292,7 +312,25 @@ class Engine {
   absl::Status DeleteCollection(std::string_view collection);
 
   absl::StatusOr<StoreInfo> Stats() const;
-  absl::StatusOr<VerifyResult> Verify() const;
+  // Checks every row, and that the segments are those that belong to them; `deep` reads the
+  // segments through and compares them with the rows.
+  absl::StatusOr<VerifyResult> Verify(bool deep = false) const;
+
+  // Waits until every full tail of the collection is sealed into a segment. An error tells why one
+  // cannot be (a full disk); nothing is lost by that.
+  absl::Status AwaitSeals(std::string_view collection);
+  // Makes one segment of each collection, without deleted chunks, and compacts the rows. The
+  // fastest to search; takes as long as building the index once. Searches and ingestion go on.
+  absl::Status Compact();
+  // Builds every segment anew from rows alone. Searches go on, ingestion waits.
+  absl::Status Reindex();
+  // Copies the store as it is at one moment into `destination`, which must not exist. Files that
+  // never change are shared (hard links) where the file system allows it. Searches and ingestion
+  // go on.
+  absl::Status Snapshot(const std::string& destination);
+  // Makes a new store at `store_directory` (must not exist, or be empty) from a snapshot, which
+  // stays independent of it.
+  static absl::Status Restore(const std::string& snapshot, const std::string& store_directory);
 
  private:
   struct Impl;

@@ -1,6 +1,7 @@
 #include "engine/ingest.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -195,11 +196,14 @@ absl::Status IngestInput(const InputDocument& input, const IngestOptions& option
   return chunking::ReadDocuments(*source, read, handler);
 }
 
-// The pipeline's end: its own error comes before the reader's, which may only be its echo.
+// The pipeline's end: its own error comes before the reader's, which may only be its echo. `bulk`,
+// if not null, is the load it was part of.
 absl::StatusOr<IngestReport> Finish(IngestPipeline* pipeline, const IngestOptions& options,
-                                    const absl::Status& reading) {
+                                    const absl::Status& reading,
+                                    index::Collection::BulkLoad* bulk) {
   absl::Status s = pipeline->Finish();
   if (s.ok()) s = reading;
+  if (s.ok() && bulk != nullptr) s = bulk->Finish();
   const IngestReport report = pipeline->report();
   if (options.report != nullptr) *options.report = report;
   if (s.ok()) return report;
@@ -226,6 +230,8 @@ absl::StatusOr<IngestReport> IngestPaths(index::Collection* collection,
                                          const IngestOptions& options) {
   absl::StatusOr<chunking::Format> format = ParseFormat(options.format);
   if (!format.ok()) return format.status();
+  std::optional<index::Collection::BulkLoad> bulk;
+  if (options.bulk) bulk.emplace(collection);
   IngestPipeline pipeline(collection, &preparation, &options);
   PathIngestion ingestion(&pipeline, options, *format, options.on_progress ? TotalBytes(paths) : 0);
   absl::Status s;
@@ -233,13 +239,15 @@ absl::StatusOr<IngestReport> IngestPaths(index::Collection* collection,
     s = ingestion.Run(path);
     if (!s.ok()) break;
   }
-  return Finish(&pipeline, options, s);
+  return Finish(&pipeline, options, s, bulk.has_value() ? &*bulk : nullptr);
 }
 
 absl::StatusOr<IngestReport> IngestDocuments(index::Collection* collection,
                                              const Preparation& preparation,
                                              absl::Span<const InputDocument> documents,
                                              const IngestOptions& options) {
+  std::optional<index::Collection::BulkLoad> bulk;
+  if (options.bulk) bulk.emplace(collection);
   IngestPipeline pipeline(collection, &preparation, &options);
   absl::Status s;
   uint64_t bytes = 0;
@@ -249,7 +257,7 @@ absl::StatusOr<IngestReport> IngestDocuments(index::Collection* collection,
     bytes += d.text.size();
     pipeline.SetBytes(bytes, 0);
   }
-  return Finish(&pipeline, options, s);
+  return Finish(&pipeline, options, s, bulk.has_value() ? &*bulk : nullptr);
 }
 
 }  // namespace cairn::engine

@@ -15,12 +15,6 @@
 namespace cairn::engine {
 namespace {
 
-// Text on its way through the pipeline. Prepared documents weigh a few times their text.
-constexpr size_t kMaxBytesInFlight = size_t{16} << 20;
-constexpr size_t kMaxDocumentsInFlight = 4096;
-// One batch: one sync for many acknowledgements, and a bounded wait for each.
-constexpr size_t kGroupDocuments = 512;
-constexpr size_t kGroupBytes = size_t{4} << 20;
 // What a document costs beyond its text.
 constexpr size_t kDocumentOverhead = 1024;
 
@@ -42,9 +36,22 @@ IngestIssue IssueOf(const chunking::Document& document, std::string reason) {
 
 }  // namespace
 
+// Prepared documents weigh a few times their text. A batch is one sync for many acknowledgements,
+// and a bounded wait for each. During a bulk load it is a sorted table file, worth its while when
+// large. Whatever is in flight comes to be written: the limits of the one are beyond the least of
+// the other, in bytes as in documents (which count kDocumentOverhead at least).
+IngestPipeline::Limits IngestPipeline::LimitsOf(const IngestOptions& options) {
+  constexpr size_t kMiB = size_t{1} << 20;
+  if (options.bulk) return {64 * kMiB, 64 << 10, 32 * kMiB, 64 << 10, 24 * kMiB};
+  return {16 * kMiB, 4096, 4 * kMiB, 512, 0};
+}
+
 IngestPipeline::IngestPipeline(index::Collection* collection, const Preparation* preparation,
                                const IngestOptions* options)
-    : collection_(collection), preparation_(preparation), options_(options) {
+    : collection_(collection),
+      preparation_(preparation),
+      options_(options),
+      limits_(LimitsOf(*options)) {
   StartThreads();
 }
 
@@ -72,14 +79,16 @@ bool IngestPipeline::CanSubmit() const {
   // A document larger than the bound passes alone. Whatever is on its way moves on without the
   // submitter: the first in order is queued, with a worker, or ready to be written.
   return !status_.ok() || bytes_in_flight_ == 0 ||
-         (bytes_in_flight_ < kMaxBytesInFlight && submitted_ - next_write_ < kMaxDocumentsInFlight);
+         (bytes_in_flight_ < limits_.bytes_in_flight &&
+          submitted_ - next_write_ < limits_.documents_in_flight);
 }
 
 bool IngestPipeline::HasWork() const { return !queue_.empty() || closed_ || !status_.ok(); }
 
 bool IngestPipeline::CanWrite() const {
   return !status_.ok() || (closed_ && next_write_ == submitted_) ||
-         (!done_.empty() && done_.begin()->first == next_write_);
+         (!done_.empty() && done_.begin()->first == next_write_ &&
+          (closed_ || done_bytes_ >= limits_.least_group_bytes));
 }
 
 absl::Status IngestPipeline::Submit(chunking::Document document) {
@@ -143,7 +152,9 @@ absl::StatusOr<IngestPipeline::Done> IngestPipeline::PrepareJob(Job job) const {
   Done done;
   done.bytes = job.bytes;
   std::string hash = index::ContentHash(job.document);
-  if (collection_->IsCurrent(job.document.id, hash)) {
+  absl::StatusOr<bool> current = collection_->IsCurrent(job.document.id, hash);
+  if (!current.ok()) return current.status();
+  if (*current) {
     done.current = true;
     done.prepared.document = std::move(job.document);
     done.prepared.content_hash = std::move(hash);
@@ -173,6 +184,7 @@ void IngestPipeline::Work() {
       return;
     }
     absl::MutexLock lock(&mutex_);
+    done_bytes_ += done->bytes;
     done_.emplace(sequence, *std::move(done));
   }
 }
@@ -183,13 +195,14 @@ std::vector<IngestPipeline::Done> IngestPipeline::TakeReady() {
   mutex_.Await(absl::Condition(this, &IngestPipeline::CanWrite));
   if (!status_.ok()) return group;
   size_t bytes = 0;
-  while (!done_.empty() && done_.begin()->first == next_write_ && group.size() < kGroupDocuments &&
-         bytes < kGroupBytes) {
+  while (!done_.empty() && done_.begin()->first == next_write_ &&
+         group.size() < limits_.group_documents && bytes < limits_.group_bytes) {
     bytes += done_.begin()->second.bytes;
     group.push_back(std::move(done_.begin()->second));
     done_.erase(done_.begin());
     ++next_write_;
   }
+  done_bytes_ -= bytes;
   return group;
 }
 

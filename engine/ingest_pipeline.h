@@ -63,6 +63,16 @@ class IngestPipeline {
     size_t bytes = 0;
   };
 
+  // Of the text on its way, and of what is written in one batch.
+  struct Limits {
+    size_t bytes_in_flight;
+    size_t documents_in_flight;
+    size_t group_bytes;
+    size_t group_documents;
+    size_t least_group_bytes;  // Smaller groups wait for more, until the end.
+  };
+  static Limits LimitsOf(const IngestOptions& options);
+
   void StartThreads();
   void Work();
   void Write();
@@ -80,6 +90,7 @@ class IngestPipeline {
   index::Collection* const collection_;
   const Preparation* const preparation_;
   const IngestOptions* const options_;
+  const Limits limits_;
 
   mutable absl::Mutex mutex_;
   std::deque<Job> queue_ ABSL_GUARDED_BY(mutex_);
@@ -87,6 +98,7 @@ class IngestPipeline {
   uint64_t submitted_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_write_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t bytes_in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t done_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of what is in done_.
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 

@@ -149,6 +149,7 @@ absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
   Stopwatch watch;
   index::CandidateQuery query;
   query.bm25 = {request.k1, request.b};
+  query.exact_vectors = request.exact;
   std::optional<index::Filter> filter;
   if (!request.filter.empty()) {
     absl::StatusOr<index::Filter> parsed = index::Filter::Parse(request.filter);

@@ -1,11 +1,11 @@
 #include "index/collection.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "index/row_codec.h"
-#include "kernels/distance.h"
 
 namespace cairn::index {
 
@@ -27,143 +27,185 @@ std::string ContentHash(const chunking::Document& document) {
   return Hash128(std::move(writer).Finish(""));
 }
 
-Collection::Collection(RowStore* store, ChunkIds* ids, std::string name, const CollectionRow& row,
-                       VectorEncoding encoding)
-    : store_(store), ids_(ids), name_(std::move(name)), row_(row), encoding_(encoding) {}
+Collection::Collection(const CollectionContext& context, std::string name, const CollectionRow& row)
+    : context_(context), name_(std::move(name)), row_(row) {}
 
 Collection::~Collection() = default;
 
-absl::StatusOr<std::unique_ptr<Collection>> Collection::Load(RowStore* store, ChunkIds* ids,
+absl::StatusOr<std::shared_ptr<Collection>> Collection::Load(const CollectionContext& context,
                                                              std::string name,
-                                                             const CollectionRow& row,
-                                                             VectorEncoding encoding) {
-  std::unique_ptr<Collection> c(new Collection(store, ids, std::move(name), row, encoding));
-  auto tail = std::make_unique<Tail>(row.settings.dim, encoding);
-  if (absl::Status s = tail->Load(*store, row.id); !s.ok()) {
+                                                             const CollectionRow& row) {
+  std::shared_ptr<Collection> c(new Collection(context, std::move(name), row));
+  absl::StatusOr<std::unique_ptr<TermDictionary>> terms =
+      TermDictionary::Load(context.store, row.id);
+  absl::Status s = terms.status();
+  if (s.ok()) {
+    c->terms_ = *std::move(terms);
+    absl::MutexLock write_lock(&c->write_mutex_);
+    absl::MutexLock lock(&c->mutex_);
+    s = c->LoadParts();
+  }
+  if (!s.ok()) {
     return absl::Status(s.code(), absl::StrCat("collection ", c->name_, ": ", s.message()));
   }
-  absl::MutexLock lock(&c->mutex_);
-  c->tail_ = std::move(tail);
+  c->NotifyMaintenance();
   return c;
 }
 
-bool Collection::IsCurrent(std::string_view document_id, std::string_view content_hash) const {
-  absl::ReaderMutexLock lock(&mutex_);
-  const Tail::Document* d = tail_->FindDocument(document_id);
-  return d != nullptr && d->content_hash == content_hash;
+std::shared_ptr<Tail> Collection::NewTail(ChunkId begin) const {
+  return std::make_shared<Tail>(begin, row_.settings.dim, row_.settings.vector_encoding);
+}
+
+absl::Status Collection::LoadParts() {
+  ManifestRow manifest;
+  const std::string key = ManifestKey(row_.id);
+  std::string value;
+  absl::Status s = context_.store->Get(Family::kDefault, key, nullptr, &value);
+  if (s.ok()) {
+    absl::StatusOr<ManifestRow> decoded = DecodeManifest(key, value);
+    // A damaged manifest costs the segments, which are derived, and nothing else.
+    if (decoded.ok()) manifest = *std::move(decoded);
+  } else if (!absl::IsNotFound(s)) {
+    return s;
+  }
+  epoch_ = manifest.epoch;
+  next_file_ = manifest.next_file;
+  ChunkId covered = 0;
+  for (const SegmentRow& row : manifest.segments) {
+    absl::StatusOr<std::shared_ptr<Segment>> segment =
+        Segment::Open(context_.files->Path(row_.id, row.file), row_.id, row_.settings.dim, row);
+    if (!segment.ok()) {
+      if (context_.maintenance != nullptr && absl::IsDataLoss(segment.status())) {
+        context_.files->SetAside(row_.id, row.file);
+      }
+      continue;
+    }
+    if (s = LoadTails(covered, row.begin); !s.ok()) return s;
+    parts_.push_back({*segment, *segment});
+    covered = row.end;
+  }
+  if (s = LoadTails(covered, std::numeric_limits<ChunkId>::max()); !s.ok()) return s;
+  const bool grows = !parts_.empty() && parts_.back().segment == nullptr &&
+                     parts_.back().part->begin() >= covered &&
+                     parts_.back().part->slots() < context_.options->seal_chunks;
+  if (grows) {
+    active().Close(std::numeric_limits<ChunkId>::max());
+  } else {
+    if (!parts_.empty() && parts_.back().segment == nullptr) {
+      Tail& last = active();
+      last.Close(last.SlotChunk(static_cast<Slot>(last.slots() - 1)) + 1);
+      covered = std::max(covered, last.end());
+    }
+    std::shared_ptr<Tail> tail = NewTail(covered);
+    parts_.push_back({tail, nullptr});
+  }
+  return LoadTombstones();
+}
+
+absl::Status Collection::LoadTails(ChunkId begin, ChunkId end) {
+  while (begin < end) {
+    std::shared_ptr<Tail> tail = NewTail(begin);
+    absl::Status s =
+        tail->Load(*context_.store, row_.id, end, context_.options->rebuild_chunks, terms_->size());
+    if (!s.ok()) return s;
+    begin = tail->end();
+    if (tail->slots() > 0) parts_.push_back({tail, nullptr});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Collection::LoadTombstones() {
+  std::vector<std::string> stale;
+  ForwardRow forward;
+  absl::Status s = context_.store->Scan(
+      Family::kTombstones, CollectionPrefix(row_.id), CollectionEnd(row_.id), nullptr,
+      [&](std::string_view key, std::string_view value) -> absl::Status {
+        mutex_.AssertHeld();
+        absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
+        if (!chunk.ok()) return chunk.status();
+        absl::Status decoded = DecodeForward(key, value, &forward);
+        if (!decoded.ok()) {
+          return absl::Status(decoded.code(),
+                              absl::StrCat("tombstone of chunk ", *chunk, ": ", decoded.message()));
+        }
+        Part* const part = FindPart(*chunk);
+        // Left over from a build that did not come to its end.
+        if (part == nullptr || !part->RemoveChunk(*chunk, forward)) stale.emplace_back(key);
+        return absl::OkStatus();
+      });
+  if (!s.ok() || stale.empty() || context_.maintenance == nullptr) return s;
+  RowBatch batch;
+  for (const std::string& key : stale) batch.Delete(Family::kTombstones, key);
+  context_.store->Commit(std::move(batch)).IgnoreError();  // They do no harm.
+  return absl::OkStatus();
+}
+
+Part* Collection::FindPart(ChunkId chunk) const {
+  const auto after =
+      std::upper_bound(parts_.begin(), parts_.end(), chunk,
+                       [](ChunkId c, const Entry& entry) { return c < entry.part->begin(); });
+  if (after == parts_.begin()) return nullptr;
+  Part* const part = std::prev(after)->part.get();
+  return chunk < part->end() ? part : nullptr;
+}
+
+absl::StatusOr<bool> Collection::IsCurrent(std::string_view document_id,
+                                           std::string_view content_hash) const {
+  absl::StatusOr<DocumentRow> row = RowsAt(nullptr).GetDocument(document_id);
+  if (absl::IsNotFound(row.status())) return false;
+  if (!row.ok()) return row.status();
+  return row->content_hash == content_hash;
 }
 
 CollectionStats Collection::Stats() const {
   absl::ReaderMutexLock lock(&mutex_);
   CollectionStats stats;
-  stats.documents = tail_->live_documents();
-  stats.chunks = tail_->lexical().live_slots();
-  stats.terms = tail_->term_count();
-  stats.total_length = tail_->lexical().total_length();
-  stats.memory_bytes = tail_->MemoryBytes();
+  stats.terms = terms_->size();
+  stats.memory_bytes = terms_->MemoryBytes();
+  stats.epoch = epoch_;
+  for (const Entry& entry : parts_) {
+    const Part& part = *entry.part;
+    stats.documents += part.live_documents();
+    stats.chunks += part.live_slots();
+    stats.total_length += part.live_length();
+    stats.memory_bytes += part.MemoryBytes();
+    stats.mapped_bytes += part.MappedBytes();
+    stats.segments += entry.segment != nullptr;
+    (entry.segment != nullptr ? stats.dead_chunks : stats.tail_chunks) +=
+        entry.segment != nullptr ? part.slots() - part.live_slots() : part.live_slots();
+  }
   return stats;
+}
+
+void Collection::VisitSegments(
+    absl::FunctionRef<void(const Segment& segment, const std::string& path)> visit) const {
+  std::vector<std::shared_ptr<const Segment>> segments;
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    for (const Entry& entry : parts_) {
+      if (entry.segment != nullptr) segments.push_back(entry.segment);
+    }
+  }
+  for (const auto& segment : segments) {
+    visit(*segment, context_.files->Path(row_.id, segment->row().file));
+  }
 }
 
 Collection::View::View(const Collection& collection) : collection_(collection) {
   collection_.mutex_.ReaderLock();
-  // Without a commit on its way the newest rows are what the tail has: commits come after taking
+  // Without a commit on its way the newest rows are what the index has: commits come after taking
   // the lock that is held here.
   snapshot_ = collection_.before_commit_ != nullptr ? collection_.before_commit_
-                                                    : collection_.store_->TakeSnapshot();
+                                                    : collection_.context_.store->TakeSnapshot();
 }
 
 Collection::View::~View() { collection_.mutex_.ReaderUnlock(); }
 
-const std::string& Collection::View::DocumentId(DocumentIndex document) const {
+std::string Collection::View::DocumentId(ChunkId document) const {
   collection_.mutex_.AssertReaderHeld();
-  return collection_.tail_->document(document).id;
-}
-
-absl::StatusOr<Candidates> Collection::View::Search(const CandidateQuery& query) const {
-  collection_.mutex_.AssertReaderHeld();
-  const Tail& tail = *collection_.tail_;
-  SlotSet matching;
-  if (query.filter != nullptr) matching = tail.Matching(*query.filter);
-  const SlotSet& allowed = query.filter != nullptr ? matching : tail.live();
-
-  Candidates candidates;
-  std::vector<ScoredSlot> lexical_slots;
-  const auto resolve = [&](const std::vector<ScoredSlot>& slots) {
-    std::vector<ScoredChunk> chunks;
-    chunks.reserve(slots.size());
-    for (const ScoredSlot& s : slots) {
-      chunks.push_back({tail.SlotChunk(s.slot), tail.SlotDocument(s.slot), s.score});
-    }
-    return chunks;
-  };
-  if (query.terms != nullptr && query.lexical_k > 0) {
-    const LexicalTail& lexical = tail.lexical();
-    LexicalQuery q;
-    q.bm25 = query.bm25;
-    const uint64_t live = lexical.live_slots();
-    q.average_length = live == 0 ? 1 : static_cast<float>(lexical.total_length()) / live;
-    for (const TermBag::Entry& e : query.terms->entries) {
-      const TermId* term = tail.FindTerm(query.terms->term(e));
-      if (term == nullptr) continue;
-      const uint64_t frequency = lexical.DocumentFrequency(*term);
-      if (frequency == 0) continue;
-      q.terms.push_back({*term, Bm25Idf(frequency, live) * static_cast<float>(e.count)});
-    }
-    lexical_slots = lexical.Search(q, query.lexical_k, allowed);
-    candidates.lexical = resolve(lexical_slots);
-  }
-  if (!query.vector.empty() && query.vector_k > 0) {
-    const auto exact = [&](absl::Span<const Slot> slots, absl::Span<float> out) {
-      return ReadVectors(slots, out);
-    };
-    absl::StatusOr<std::vector<ScoredSlot>> found =
-        tail.vectors().Search(query.vector, query.vector_k, allowed, exact);
-    if (!found.ok()) return found.status();
-    candidates.vector = resolve(*found);
-    if (query.cosines_of_lexical) {
-      absl::Status s =
-          FillCosines(query.vector, lexical_slots, *found, &candidates.lexical_cosines);
-      if (!s.ok()) return s;
-    }
-  }
-  return candidates;
-}
-
-absl::Status Collection::View::FillCosines(absl::Span<const float> query,
-                                           absl::Span<const ScoredSlot> lexical,
-                                           absl::Span<const ScoredSlot> vector,
-                                           std::vector<float>* cosines) const {
-  absl::flat_hash_map<Slot, float> known;
-  known.reserve(vector.size());
-  for (const ScoredSlot& s : vector) known.emplace(s.slot, s.score);
-  cosines->assign(lexical.size(), 0);
-  std::vector<Slot> slots;
-  std::vector<size_t> positions;
-  for (size_t i = 0; i < lexical.size(); ++i) {
-    if (const auto it = known.find(lexical[i].slot); it != known.end()) {
-      (*cosines)[i] = it->second;
-    } else {
-      slots.push_back(lexical[i].slot);
-      positions.push_back(i);
-    }
-  }
-  std::vector<float> rows(slots.size() * query.size());
-  if (absl::Status s = ReadVectors(slots, absl::MakeSpan(rows)); !s.ok()) return s;
-  const kernels::DistanceKernels& distance = kernels::GetDistanceKernels();
-  for (size_t i = 0; i < slots.size(); ++i) {
-    (*cosines)[positions[i]] =
-        distance.dot_f32(query.data(), rows.data() + i * query.size(), query.size());
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Collection::View::ReadVectors(absl::Span<const Slot> slots,
-                                           absl::Span<float> out) const {
-  collection_.mutex_.AssertReaderHeld();
-  std::vector<ChunkId> chunks;
-  chunks.reserve(slots.size());
-  for (Slot s : slots) chunks.push_back(collection_.tail_->SlotChunk(s));
-  return collection_.RowsAt(snapshot_.get()).GetVectors(chunks, out);
+  const Part* const part = collection_.FindPart(document);
+  const std::optional<size_t> i = part == nullptr ? std::nullopt : part->FindDocument(document);
+  return i.has_value() ? std::string(part->document(*i).id) : std::string();
 }
 
 }  // namespace cairn::index

@@ -1,7 +1,8 @@
-// One collection: its rows in the store, and the in-memory index over them.
+// One collection: its rows in the store, and the index over them.
 #ifndef CAIRN_INDEX_COLLECTION_H_
 #define CAIRN_INDEX_COLLECTION_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,9 +19,16 @@
 #include "index/chunk_ids.h"
 #include "index/collection_rows.h"
 #include "index/filter.h"
+#include "index/index_options.h"
+#include "index/maintenance.h"
+#include "index/query_threads.h"
 #include "index/row_store.h"
 #include "index/rows.h"
+#include "index/segment/segment.h"
+#include "index/segment/segment_builder.h"
+#include "index/segment/segment_files.h"
 #include "index/tail.h"
+#include "index/term_dictionary.h"
 
 namespace cairn::index {
 
@@ -61,7 +69,7 @@ enum class WriteOutcome : uint8_t { kCreated, kReplaced, kUnchanged };
 
 struct ScoredChunk {
   ChunkId chunk = 0;
-  DocumentIndex document = 0;
+  ChunkId document = 0;  // The first chunk of its document, which identifies that.
   float score = 0;
 };
 
@@ -73,6 +81,8 @@ struct CandidateQuery {
   size_t vector_k = 100;
   // Also fill Candidates::lexical_cosines.
   bool cosines_of_lexical = false;
+  // Search every vector, not the graph.
+  bool exact_vectors = false;
   Bm25Parameters bm25;
 };
 
@@ -91,32 +101,55 @@ struct CollectionStats {
   uint64_t chunks = 0;
   uint64_t terms = 0;         // Distinct terms ever seen.
   uint64_t total_length = 0;  // Terms of all live chunks, with repetitions.
-  uint64_t memory_bytes = 0;  // Of the in-memory index, estimated.
+  uint64_t memory_bytes = 0;  // Of the index, estimated, without mapped files.
+  uint64_t mapped_bytes = 0;  // Of its segment files.
+  uint64_t segments = 0;
+  uint64_t tail_chunks = 0;  // In no segment yet.
+  uint64_t dead_chunks = 0;  // In segments still, but deleted.
+  uint64_t epoch = 0;        // Of the manifest.
 };
 
-// Thread-safe. Writers take turns; queries run beside each other and wait only while a committed
-// batch is taken into the in-memory index. Store and ids must outlive the collection.
-class Collection {
+// What collections of one store share. All must outlive them.
+struct CollectionContext {
+  RowStore* store = nullptr;
+  ChunkIds* ids = nullptr;
+  SegmentFiles* files = nullptr;
+  RateLimiter* limiter = nullptr;
+  Maintenance* maintenance = nullptr;  // Null where nothing is to be built (a reader).
+  QueryThreads* threads = nullptr;
+  const IndexOptions* options = nullptr;
+};
+
+// A collection's index consists of parts, each with a range of chunk ids: segments, tails that wait
+// to be sealed, and at the end the tail that grows. Segments are built in the background from parts
+// that no longer grow, and take their place in one step.
+//
+// Thread-safe. Writers take turns; queries run beside each other and beside builds, and wait only
+// while a committed batch, or a new segment, is taken into the list of parts.
+class Collection : public MaintenanceClient, public std::enable_shared_from_this<Collection> {
  public:
-  // Reads the collection's index rows into memory. DataLoss naming the row when one is damaged.
-  static absl::StatusOr<std::unique_ptr<Collection>> Load(RowStore* store, ChunkIds* ids,
+  // Opens the segments, and reads the rows that none of them covers into memory: a missing or
+  // damaged segment is put aside and its range served from memory until it is built anew. DataLoss
+  // naming the row when one is damaged.
+  static absl::StatusOr<std::shared_ptr<Collection>> Load(const CollectionContext& context,
                                                           std::string name,
-                                                          const CollectionRow& row,
-                                                          VectorEncoding encoding);
-  ~Collection();
+                                                          const CollectionRow& row);
+  ~Collection() override;
 
   const std::string& name() const { return name_; }
   CollectionId id() const { return row_.id; }
   const CollectionSettings& settings() const { return row_.settings; }
 
-  CollectionRows RowsAt(const RowSnapshot* snapshot) const { return {store_, row_.id, snapshot}; }
+  CollectionRows RowsAt(const RowSnapshot* snapshot) const {
+    return {context_.store, row_.id, snapshot};
+  }
 
   // True when the document is stored with this content hash: writing it again would change nothing.
-  bool IsCurrent(std::string_view document_id, std::string_view content_hash) const;
+  absl::StatusOr<bool> IsCurrent(std::string_view document_id, std::string_view content_hash) const;
 
   // Writes the documents in one durable batch (more than one where an id repeats: the later
   // document replaces the earlier). On return they are on disk and searchable. On an error those
-  // with an outcome are, and none of the others.
+  // with an outcome are, and none of the others. Waits while too much is yet to be sealed.
   absl::Status Upsert(absl::Span<const PreparedDocument> documents,
                       std::vector<WriteOutcome>* outcomes);
 
@@ -125,10 +158,45 @@ class Collection {
   absl::Status Delete(absl::Span<const std::string> ids, std::vector<bool>* deleted);
 
   // Runs `drop`, which deletes the collection's rows, with writers kept out. When it succeeds every
-  // later write is refused.
+  // later write is refused, and the segment files are deleted.
   absl::Status Retire(absl::FunctionRef<absl::Status()> drop);
 
   CollectionStats Stats() const;
+
+  // While one lives, writes go to sorted table files instead of the log, in large batches, tails
+  // become large segments at once, and nothing is merged.
+  class BulkLoad {
+   public:
+    explicit BulkLoad(Collection* collection);
+    ~BulkLoad();
+    BulkLoad(const BulkLoad&) = delete;
+    BulkLoad& operator=(const BulkLoad&) = delete;
+
+    // Seals what is in memory and waits for it. The first error of a job that failed: what was
+    // written is safe nevertheless.
+    absl::Status Finish();
+
+   private:
+    Collection* const collection_;
+  };
+
+  // Waits until every tail that is full is sealed; the error of a job that failed.
+  absl::Status AwaitSeals();
+  // Waits until there is nothing to be sealed or merged.
+  absl::Status AwaitIdle();
+
+  // Makes one segment of everything, without dead chunks. Queries and writes go on.
+  absl::Status Compact();
+  // Builds all segments anew, from rows alone. Queries go on, writers wait.
+  absl::Status Reindex();
+
+  // One seal or merge, if one is due.
+  Outcome RunJob(const std::atomic<bool>& cancel) override;
+
+  // Calls `visit` for each segment, its path and row; the error tells why a file of the manifest is
+  // not in use. For verification. No segment is replaced meanwhile.
+  void VisitSegments(
+      absl::FunctionRef<void(const Segment& segment, const std::string& path)> visit) const;
 
   // Keeps the index still for a query: a writer waits while a View lives, so hold it briefly.
   class ABSL_SCOPED_LOCKABLE View {
@@ -139,52 +207,106 @@ class Collection {
     View& operator=(const View&) = delete;
 
     absl::StatusOr<Candidates> Search(const CandidateQuery& query) const;
-    const std::string& DocumentId(DocumentIndex document) const;
+    // The id of the document with this first chunk, which a search just returned.
+    std::string DocumentId(ChunkId document) const;
 
     // The rows exactly as the index has them, whatever is being committed meanwhile. May be kept
     // when the View is gone.
     const std::shared_ptr<const RowSnapshot>& snapshot() const { return snapshot_; }
 
    private:
-    // `vector` holds cosines found already.
-    absl::Status FillCosines(absl::Span<const float> query, absl::Span<const ScoredSlot> lexical,
-                             absl::Span<const ScoredSlot> vector,
-                             std::vector<float>* cosines) const;
-    absl::Status ReadVectors(absl::Span<const Slot> slots, absl::Span<float> out) const;
-
+    friend class CandidateSearch;
     const Collection& collection_;
     std::shared_ptr<const RowSnapshot> snapshot_;
   };
 
  private:
-  struct Staged;  // One batch between its rows and its place in memory; collection_write.cc.
+  friend class CandidateSearch;
 
-  Collection(RowStore* store, ChunkIds* ids, std::string name, const CollectionRow& row,
-             VectorEncoding encoding);
+  // A part and what is being done with it.
+  struct Entry {
+    std::shared_ptr<Part> part;
+    std::shared_ptr<Segment> segment;  // `part`, where it is one.
+    bool busy = false;                 // A job works on it.
+  };
+  struct Staged;  // One batch between its rows and its place in memory; collection_write.cc.
+  struct Job;     // collection_jobs.cc
+
+  Collection(const CollectionContext& context, std::string name, const CollectionRow& row);
+
+  // collection.cc
+  absl::Status LoadParts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_, mutex_);
+  // Reads the rows of a range into tails, and adds them.
+  absl::Status LoadTails(ChunkId begin, ChunkId end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_, mutex_);
+  absl::Status LoadTombstones() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_, mutex_);
+  std::shared_ptr<Tail> NewTail(ChunkId begin) const;
+  Tail& active() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return static_cast<Tail&>(*parts_.back().part);
+  }
+  const Tail& active() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return static_cast<const Tail&>(*parts_.back().part);
+  }
+  // The part that answers for the chunk.
+  Part* FindPart(ChunkId chunk) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+
+  // collection_write.cc
   absl::Status UpsertDistinct(absl::Span<const PreparedDocument* const> documents,
                               std::vector<WriteOutcome>* outcomes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   absl::Status StageDocument(const PreparedDocument& prepared, ChunkId first_chunk,
-                             Staged* staged) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  absl::Status StageRemoval(DocumentIndex document, Staged* staged) const
-      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+                             Staged* staged) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status StageRemoval(std::string_view id, const DocumentRow& row, Staged* staged) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   // Commits the batch and takes it into memory.
   absl::Status CommitStaged(Staged staged) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
-  // Gives the memory of dead slots back by reading the rows again. A failure is no loss.
-  void ReclaimIfMostlyDead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
 
-  RowStore* const store_;
-  ChunkIds* const ids_;
+  // collection_jobs.cc
+  // Ends the growing tail, when it has any slots, and begins another.
+  void FreezeActive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
+  void FreezeIfFull() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
+  void NotifyMaintenance();
+  void AwaitRoom() ABSL_LOCKS_EXCLUDED(mutex_);
+  size_t WaitingTails() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  bool HasRoom() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  bool NoneWaits() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  bool MayClaimAll() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  bool NothingDue() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  // The job to do next, if any: entries [first, first + count).
+  bool PickJob(size_t* first, size_t* count) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  bool PickMerge(size_t* first, size_t* count) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  std::shared_ptr<Job> ClaimJob(size_t first, size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status RunClaimed(Job* job, const std::atomic<bool>& cancel);
+  absl::Status CommitJob(Job* job, const SegmentRow& row, std::shared_ptr<Segment> segment)
+      ABSL_LOCKS_EXCLUDED(write_mutex_);
+  // Takes chunks that were deleted since a job began out of its result.
+  absl::Status ApplyTombstones(Part* part) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  ManifestRow ManifestWith(const Job& job, const SegmentRow* row) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  absl::Status ReindexPaused() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status CheckSpace(const std::vector<SegmentBuildInput>& inputs) const;
+  SegmentBuildOptions BuildOptions() const;
+
+  const CollectionContext context_;
   const std::string name_;
   const CollectionRow row_;
-  const VectorEncoding encoding_;
+  std::unique_ptr<TermDictionary> terms_;
 
   // Held by the one writer at work, before mutex_.
-  absl::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
+  mutable absl::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   bool retired_ ABSL_GUARDED_BY(write_mutex_) = false;
+
   mutable absl::Mutex mutex_;
-  std::unique_ptr<Tail> tail_ ABSL_GUARDED_BY(mutex_);
-  // While a batch is committed and not yet in the tail: the rows from before it.
+  // Ascending, disjoint ranges; the last one is the tail that grows. Changed under both locks.
+  std::vector<Entry> parts_ ABSL_GUARDED_BY(mutex_);
+  uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t next_file_ ABSL_GUARDED_BY(mutex_) = 1;
+  int jobs_ ABSL_GUARDED_BY(mutex_) = 0;  // Claimed and not yet at their end.
+  int bulk_loads_ ABSL_GUARDED_BY(mutex_) = 0;
+  int compactions_ ABSL_GUARDED_BY(mutex_) = 0;      // While positive nothing is merged.
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;      // Nothing is built.
+  absl::Status job_status_ ABSL_GUARDED_BY(mutex_);  // Of the last job, unless it was cancelled.
+  // While a batch is committed and not yet in memory: the rows from before it.
   std::shared_ptr<const RowSnapshot> before_commit_ ABSL_GUARDED_BY(mutex_);
 };
 

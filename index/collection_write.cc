@@ -1,6 +1,7 @@
 // The writing half of Collection: staging, commit, and the way into memory.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -12,10 +13,10 @@
 namespace cairn::index {
 namespace {
 
-// Below this many dead slots a rebuild is not worth a query's wait.
-constexpr size_t kReclaimSlots = 10'000;
 // Documents deleted in one batch.
 constexpr size_t kDeleteGroup = 256;
+// Smaller batches are cheaper through the log, even during a bulk load.
+constexpr size_t kSortedBytes = size_t{8} << 20;
 
 // A chunk's vector: absent, or finite and of unit length.
 absl::Status CheckVector(absl::Span<const float> vector, size_t dim) {
@@ -37,8 +38,8 @@ struct Collection::Staged {
     std::vector<ForwardRow> forward;
   };
   struct Removed {
-    DocumentIndex document;
-    std::vector<ForwardRow> forward;
+    ChunkId first_chunk;
+    std::vector<ForwardRow> forward;  // Of its chunks, in order.
   };
   RowBatch batch;
   std::vector<Added> added;
@@ -50,14 +51,23 @@ struct Collection::Staged {
 
 absl::Status Collection::Retire(absl::FunctionRef<absl::Status()> drop) {
   absl::MutexLock lock(&write_mutex_);
-  absl::Status s = drop();
-  retired_ = s.ok();
-  return s;
+  if (absl::Status s = drop(); !s.ok()) return s;
+  retired_ = true;
+  std::vector<uint64_t> files;
+  {
+    absl::ReaderMutexLock read(&mutex_);
+    for (const Entry& entry : parts_) {
+      if (entry.segment != nullptr) files.push_back(entry.segment->row().file);
+    }
+  }
+  context_.files->Remove(row_.id, files);
+  return absl::OkStatus();
 }
 
 absl::Status Collection::Upsert(absl::Span<const PreparedDocument> documents,
                                 std::vector<WriteOutcome>* outcomes) {
   outcomes->clear();
+  AwaitRoom();
   absl::MutexLock lock(&write_mutex_);
   std::vector<const PreparedDocument*> group;
   absl::flat_hash_set<std::string_view, StringViewHash, std::equal_to<>> ids;
@@ -71,7 +81,7 @@ absl::Status Collection::Upsert(absl::Span<const PreparedDocument> documents,
     group.push_back(&d);
   }
   if (absl::Status s = UpsertDistinct(group, outcomes); !s.ok()) return s;
-  ReclaimIfMostlyDead();
+  FreezeIfFull();
   return absl::OkStatus();
 }
 
@@ -81,34 +91,28 @@ absl::Status Collection::UpsertDistinct(absl::Span<const PreparedDocument* const
   std::vector<const PreparedDocument*> changed;
   uint64_t chunk_count = 0;
   Staged staged;
-  {
-    // Only writers change the tail, and this is the one at work: reading it needs no more than a
-    // shared lock, so queries go on.
-    absl::ReaderMutexLock lock(&mutex_);
-    for (const PreparedDocument* d : documents) {
-      const Tail::Document* old = tail_->FindDocument(d->document.id);
-      if (old != nullptr && old->content_hash == d->content_hash) {
-        group_outcomes.push_back(WriteOutcome::kUnchanged);
-        continue;
-      }
-      if (old != nullptr) {
-        if (absl::Status s = StageRemoval(tail_->IndexOf(*old), &staged); !s.ok()) return s;
-      }
-      group_outcomes.push_back(old != nullptr ? WriteOutcome::kReplaced : WriteOutcome::kCreated);
-      changed.push_back(d);
-      chunk_count += d->chunks.size();
+  // Only writers change rows, and this is the one at work.
+  for (const PreparedDocument* d : documents) {
+    absl::StatusOr<DocumentRow> old = RowsAt(nullptr).GetDocument(d->document.id);
+    if (!old.ok() && !absl::IsNotFound(old.status())) return old.status();
+    if (old.ok() && old->content_hash == d->content_hash) {
+      group_outcomes.push_back(WriteOutcome::kUnchanged);
+      continue;
     }
+    if (old.ok()) {
+      if (absl::Status s = StageRemoval(d->document.id, *old, &staged); !s.ok()) return s;
+    }
+    group_outcomes.push_back(old.ok() ? WriteOutcome::kReplaced : WriteOutcome::kCreated);
+    changed.push_back(d);
+    chunk_count += d->chunks.size();
   }
   if (!changed.empty()) {
-    absl::StatusOr<ChunkId> first = ids_->Take(chunk_count);
+    absl::StatusOr<ChunkId> first = context_.ids->Take(chunk_count);
     if (!first.ok()) return first.status();
     ChunkId next = *first;
-    {
-      absl::ReaderMutexLock lock(&mutex_);
-      for (const PreparedDocument* d : changed) {
-        if (absl::Status s = StageDocument(*d, next, &staged); !s.ok()) return s;
-        next += d->chunks.size();
-      }
+    for (const PreparedDocument* d : changed) {
+      if (absl::Status s = StageDocument(*d, next, &staged); !s.ok()) return s;
+      next += d->chunks.size();
     }
     if (absl::Status s = CommitStaged(std::move(staged)); !s.ok()) return s;
   }
@@ -148,11 +152,13 @@ absl::Status Collection::StageDocument(const PreparedDocument& prepared, ChunkId
     forward.terms.reserve(c.terms.entries.size());
     for (const TermBag::Entry& e : c.terms.entries) {
       const std::string_view term = c.terms.term(e);
+      absl::StatusOr<std::optional<TermId>> known = terms_->Find(term);
+      if (!known.ok()) return known.status();
       TermId id;
-      if (const TermId* known = tail_->FindTerm(term)) {
-        id = *known;
+      if (known->has_value()) {
+        id = **known;
       } else {
-        const auto next = static_cast<TermId>(tail_->term_count() + staged->new_terms.size());
+        const auto next = static_cast<TermId>(terms_->size() + staged->new_terms.size());
         const auto [it, inserted] = staged->new_term_ids.try_emplace(term, next);
         if (inserted) staged->new_terms.push_back(term);
         id = it->second;
@@ -184,24 +190,33 @@ absl::Status Collection::StageDocument(const PreparedDocument& prepared, ChunkId
   return absl::OkStatus();
 }
 
-absl::Status Collection::StageRemoval(DocumentIndex document, Staged* staged) const {
-  const Tail::Document& d = tail_->document(document);
+absl::Status Collection::StageRemoval(std::string_view id, const DocumentRow& row,
+                                      Staged* staged) const {
+  ChunkId growing = 0;
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    growing = active().begin();
+  }
   Staged::Removed removed;
-  removed.document = document;
+  removed.first_chunk = row.first_chunk;
   std::string value;
-  for (uint32_t i = 0; i < d.chunk_count; ++i) {
-    const std::string key = ChunkKey(row_.id, d.first_chunk + i);
-    absl::Status s = store_->Get(Family::kForward, key, nullptr, &value);
+  for (uint32_t i = 0; i < row.chunk_count; ++i) {
+    const ChunkId chunk = row.first_chunk + i;
+    const std::string key = ChunkKey(row_.id, chunk);
+    absl::Status s = context_.store->Get(Family::kForward, key, nullptr, &value);
     if (s.ok()) s = DecodeForward(key, value, &removed.forward.emplace_back());
     if (!s.ok()) {
-      return absl::Status(s.code(), absl::StrCat("terms of chunk ", d.first_chunk + i,
-                                                 " of document ", d.id, ": ", s.message()));
+      return absl::Status(s.code(), absl::StrCat("terms of chunk ", chunk, " of document ",
+                                                 std::string(id), ": ", s.message()));
     }
+    // A segment has the chunk, or will have it when the build at work is done: its terms are what
+    // takes it out of the statistics again when the store is opened.
+    if (chunk < growing) staged->batch.Put(Family::kTombstones, key, value);
     staged->batch.Delete(Family::kChunks, key);
     staged->batch.Delete(Family::kForward, key);
     staged->batch.Delete(Family::kVectors, key);
   }
-  staged->batch.Delete(Family::kDocuments, DocumentKey(row_.id, d.id));
+  staged->batch.Delete(Family::kDocuments, DocumentKey(row_.id, id));
   staged->removed.push_back(std::move(removed));
   return absl::OkStatus();
 }
@@ -214,23 +229,37 @@ absl::Status Collection::CommitStaged(Staged staged) {
     const std::string key = TermKey(row_.id, term);
     staged.batch.Put(Family::kTerms, key, EncodeTerm(key, staged.new_term_ids.find(term)->second));
   }
-  {
-    // Queries from here on see the rows from before the commit, as the tail does.
-    absl::MutexLock lock(&mutex_);
-    before_commit_ = store_->TakeSnapshot();
+  if (!staged.new_terms.empty()) {
+    const std::string key = TermCountKey(row_.id);
+    const auto count = static_cast<TermId>(terms_->size() + staged.new_terms.size());
+    staged.batch.Put(Family::kDefault, key, EncodeTerm(key, count));
   }
-  const absl::Status committed = store_->Commit(std::move(staged.batch));
+  bool bulk = false;
+  {
+    // Queries from here on see the rows from before the commit, as the index does.
+    absl::MutexLock lock(&mutex_);
+    before_commit_ = context_.store->TakeSnapshot();
+    bulk = bulk_loads_ > 0;
+  }
+  const absl::Status committed = bulk && staged.batch.bytes() >= kSortedBytes
+                                     ? context_.store->CommitSorted(std::move(staged.batch))
+                                     : context_.store->Commit(std::move(staged.batch));
   absl::MutexLock lock(&mutex_);
   before_commit_.reset();
   if (!committed.ok()) return committed;
-  for (const Staged::Removed& r : staged.removed) tail_->RemoveDocument(r.document, r.forward);
-  for (std::string_view term : staged.new_terms) {
-    tail_->AddTerm(term, static_cast<TermId>(tail_->term_count()));
+  for (const Staged::Removed& r : staged.removed) {
+    for (size_t i = 0; i < r.forward.size(); ++i) {
+      if (Part* const part = FindPart(r.first_chunk + i)) {
+        part->RemoveChunk(r.first_chunk + i, r.forward[i]);
+      }
+    }
   }
+  for (std::string_view term : staged.new_terms) terms_->Add(term);
   for (const Staged::Added& a : staged.added) {
-    tail_->AddDocument(a.prepared->document.id, a.row);
+    if (a.forward.empty()) continue;  // Nothing to be found.
+    active().AddDocument(a.prepared->document.id, a.row);
     for (size_t i = 0; i < a.forward.size(); ++i) {
-      const absl::Status s = tail_->AddChunk(a.forward[i], a.prepared->chunks[i].vector);
+      const absl::Status s = active().AddChunk(a.forward[i], a.prepared->chunks[i].vector);
       if (!s.ok()) return s;
     }
   }
@@ -244,34 +273,22 @@ absl::Status Collection::Delete(absl::Span<const std::string> ids, std::vector<b
     const size_t end = std::min(begin + kDeleteGroup, ids.size());
     Staged staged;
     std::vector<size_t> found;
-    {
-      absl::ReaderMutexLock read(&mutex_);
-      absl::flat_hash_set<DocumentIndex> seen;
-      for (size_t i = begin; i < end; ++i) {
-        const Tail::Document* d = tail_->FindDocument(ids[i]);
-        if (d == nullptr || !seen.insert(tail_->IndexOf(*d)).second) continue;
-        if (absl::Status s = StageRemoval(tail_->IndexOf(*d), &staged); !s.ok()) return s;
-        found.push_back(i);
-      }
+    absl::flat_hash_set<std::string_view, StringViewHash, std::equal_to<>> seen;
+    for (size_t i = begin; i < end; ++i) {
+      if (!seen.insert(ids[i]).second) continue;
+      absl::StatusOr<DocumentRow> row = RowsAt(nullptr).GetDocument(ids[i]);
+      if (absl::IsNotFound(row.status())) continue;
+      if (!row.ok()) return row.status();
+      if (absl::Status s = StageRemoval(ids[i], *row, &staged); !s.ok()) return s;
+      found.push_back(i);
     }
     if (found.empty()) continue;
     if (absl::Status s = CommitStaged(std::move(staged)); !s.ok()) return s;
     for (size_t i : found) (*deleted)[i] = true;
   }
-  ReclaimIfMostlyDead();
+  // A segment may be mostly dead now.
+  NotifyMaintenance();
   return absl::OkStatus();
-}
-
-void Collection::ReclaimIfMostlyDead() {
-  {
-    absl::ReaderMutexLock lock(&mutex_);
-    const size_t dead = tail_->slots() - tail_->lexical().live_slots();
-    if (dead < kReclaimSlots || dead < tail_->lexical().live_slots()) return;
-  }
-  auto fresh = std::make_unique<Tail>(row_.settings.dim, encoding_);
-  if (!fresh->Load(*store_, row_.id).ok()) return;
-  absl::MutexLock lock(&mutex_);
-  tail_ = std::move(fresh);
 }
 
 }  // namespace cairn::index

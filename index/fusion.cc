@@ -109,7 +109,7 @@ std::vector<FusedChunk> FromVector(absl::Span<const ScoredChunk> vector) {
 }
 
 std::vector<FusedChunk> BestChunkPerDocument(std::vector<FusedChunk> chunks) {
-  absl::flat_hash_set<DocumentIndex> seen;
+  absl::flat_hash_set<ChunkId> seen;
   seen.reserve(chunks.size());
   size_t kept = 0;
   for (const FusedChunk& c : chunks) {

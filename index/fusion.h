@@ -39,7 +39,7 @@ struct ComponentScore {
 
 struct FusedChunk {
   ChunkId chunk = 0;
-  DocumentIndex document = 0;
+  ChunkId document = 0;
   float score = 0;
   ComponentScore lexical;
   ComponentScore vector;

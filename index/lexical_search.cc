@@ -6,7 +6,8 @@
 #include <cassert>
 #include <cstdint>
 #include <limits>
-#include <numeric>
+#include <memory>
+#include <vector>
 
 #include "index/bm25.h"
 #include "index/term_cursor.h"
@@ -39,11 +40,11 @@ Slot NextSet(const SlotSet& set, Slot slot) {
 
 class BlockMaxSearch {
  public:
-  BlockMaxSearch(const PostingStore& store, absl::Span<const uint32_t> lengths,
-                 const LexicalQuery& query, size_t k, const SlotSet& allowed);
+  BlockMaxSearch(const PostingSource& postings, absl::Span<const uint32_t> lengths,
+                 const LexicalQuery& query, const SlotSet& allowed, uint32_t base,
+                 kernels::TopK* top, size_t k);
 
   void Run();
-  std::vector<ScoredSlot> Take();
   LexicalSearchStats Stats() const;
 
  private:
@@ -58,7 +59,7 @@ class BlockMaxSearch {
   };
 
   // Whether a slot whose score is at most `sum`, computed in any order, cannot enter.
-  bool Loses(float sum) const { return sum * slack_ <= top_.threshold(); }
+  bool Loses(float sum) const { return sum * slack_ <= top_->threshold(); }
 
   static void SortByBound(std::vector<Bounded>* terms);
   size_t Partition(std::vector<Bounded>* terms) const;
@@ -77,10 +78,12 @@ class BlockMaxSearch {
 
   const SlotSet& allowed_;
   Bm25Scorer scorer_;
-  std::vector<TermCursor> cursors_;  // In the query's order.
+  const std::unique_ptr<PostingScratch[]> scratch_;  // One for each cursor; uninitialised.
+  std::vector<TermCursor> cursors_;                  // In the query's order.
   float slack_;
-  size_t k_;
-  kernels::TopK top_;
+  const uint32_t base_;
+  kernels::TopK* const top_;
+  const size_t k_;
 
   // Ascending by the bound over the whole list, of which those before first_essential_in_list_
   // cannot make a winner by themselves.
@@ -113,13 +116,19 @@ float Slack(size_t terms) {
                                  (std::numeric_limits<float>::epsilon() / 2);
 }
 
-BlockMaxSearch::BlockMaxSearch(const PostingStore& store, absl::Span<const uint32_t> lengths,
-                               const LexicalQuery& query, size_t k, const SlotSet& allowed)
-    : allowed_(allowed), scorer_(query.bm25, query.average_length), k_(k), top_(k) {
+BlockMaxSearch::BlockMaxSearch(const PostingSource& postings, absl::Span<const uint32_t> lengths,
+                               const LexicalQuery& query, const SlotSet& allowed, uint32_t base,
+                               kernels::TopK* top, size_t k)
+    : allowed_(allowed),
+      scorer_(query.bm25, query.average_length),
+      scratch_(new PostingScratch[query.terms.size()]),
+      base_(base),
+      top_(top),
+      k_(k) {
   cursors_.reserve(query.terms.size());
   for (const LexicalQuery::Term& term : query.terms) {
     assert(term.weight >= 0);
-    cursors_.emplace_back(store, lengths, scorer_, term);
+    cursors_.emplace_back(postings, lengths, scorer_, term, &scratch_[cursors_.size()]);
     if (cursors_.back().blocks() == 0) cursors_.pop_back();
   }
   slack_ = Slack(cursors_.size());
@@ -129,15 +138,6 @@ BlockMaxSearch::BlockMaxSearch(const PostingStore& store, absl::Span<const uint3
   by_window_ = by_list_;
   sums_.fill(0);
   matched_.fill(0);
-}
-
-std::vector<ScoredSlot> BlockMaxSearch::Take() {
-  std::vector<ScoredSlot> results;
-  results.reserve(top_.size());
-  for (const kernels::TopK::Entry& entry : top_.TakeSorted()) {
-    results.push_back({entry.slot, entry.score});
-  }
-  return results;
 }
 
 LexicalSearchStats BlockMaxSearch::Stats() const {
@@ -181,8 +181,8 @@ void BlockMaxSearch::Run() {
 
 // Finds the next slots at which a posting of a globally essential term may be.
 bool BlockMaxSearch::NextWindow(Slot from, Window* window) {
-  if (top_.threshold() > partitioned_at_) {
-    partitioned_at_ = top_.threshold();
+  if (top_->threshold() > partitioned_at_) {
+    partitioned_at_ = top_->threshold();
     first_essential_in_list_ = Partition(&by_list_);
   }
   const auto essential = absl::MakeSpan(by_list_).subspan(first_essential_in_list_);
@@ -212,7 +212,7 @@ bool BlockMaxSearch::NextWindow(Slot from, Window* window) {
 
 // Bounds every term in the window, and partitions.
 void BlockMaxSearch::BoundInWindow(const Window& window) {
-  if (top_.size() < k_) {
+  if (top_->size() < k_) {
     first_essential_ = 0;
     return;
   }
@@ -247,7 +247,7 @@ void BlockMaxSearch::VisitPostings(TermCursor& cursor, const Window& window, Vis
   size_t block = cursor.scan_block = cursor.Skip(cursor.scan_block, window.begin);
   for (; block < cursor.blocks() && cursor.first(block) < window.end; ++block) {
     MarkRead(cursor, block);
-    const PostingRun run = cursor.Load(block);
+    const PostingRun& run = cursor.Load(block);
     const size_t from = run.first < window.begin ? TermCursor::LowerBound(run, 0, window.begin) : 0;
     const size_t to =
         cursor.last(block) < window.end ? run.size : TermCursor::LowerBound(run, from, window.end);
@@ -333,7 +333,7 @@ void BlockMaxSearch::CompleteCandidates() {
     const float sum = candidate_sums_[i];
     if (Loses(sum)) continue;
     const Slot slot = candidate_slots_[i];
-    top_.Push(exact ? sum : ExactScore(slot), slot);
+    top_->Push(exact ? sum : ExactScore(slot), base_ + slot);
   }
 }
 
@@ -384,17 +384,15 @@ float BlockMaxSearch::ExactScore(Slot slot) {
 
 }  // namespace
 
-std::vector<ScoredSlot> SearchBlockMax(const PostingStore& store,
-                                       absl::Span<const uint32_t> lengths,
-                                       const LexicalQuery& query, size_t k, const SlotSet& allowed,
-                                       LexicalSearchStats* stats) {
+void SearchBlockMax(const PostingSource& postings, absl::Span<const uint32_t> lengths,
+                    const LexicalQuery& query, const SlotSet& allowed, uint32_t base,
+                    kernels::TopK* top, size_t k, LexicalSearchStats* stats) {
   assert(allowed.size() == lengths.size());
   if (stats != nullptr) *stats = {};
-  if (k == 0) return {};
-  BlockMaxSearch search(store, lengths, query, k, allowed);
+  if (k == 0) return;
+  BlockMaxSearch search(postings, lengths, query, allowed, base, top, k);
   search.Run();
   if (stats != nullptr) *stats = search.Stats();
-  return search.Take();
 }
 
 }  // namespace cairn::index

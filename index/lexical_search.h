@@ -3,16 +3,20 @@
 #define CAIRN_INDEX_LEXICAL_SEARCH_H_
 
 #include <cstddef>
-#include <vector>
+#include <cstdint>
 
 #include "absl/types/span.h"
 #include "index/lexical_tail.h"
-#include "index/posting_store.h"
+#include "index/posting_source.h"
 #include "index/slot_set.h"
+#include "kernels/top_k.h"
 
 namespace cairn::index {
 
-// LexicalTail::Search. `lengths` by slot; `stats` may be null. Safe to run concurrently.
+// Offers to *top every allowed slot of one part that can win, as base + slot. What *top, whose size
+// is k, holds already prunes from the start: so several parts have one top k. They must be searched
+// in ascending order of base, for ties to go to the smaller slot. `lengths` and `allowed` by slot;
+// `stats` may be null. Safe to run concurrently, with a collector each.
 //
 // The slots are visited in ascending windows. In each, every term has an upper bound from its
 // blocks there; the terms of the smallest bounds that together cannot beat the k-th best score are
@@ -20,10 +24,9 @@ namespace cairn::index {
 // array over the window; the slots whose sum could still win are then completed by looking them
 // up in the non-essential lists, largest bound first (Turtle and Flood 1995; Chakrabarti et al.
 // 2011; the windows follow Lucene's MaxScoreBulkScorer).
-std::vector<ScoredSlot> SearchBlockMax(const PostingStore& store,
-                                       absl::Span<const uint32_t> lengths,
-                                       const LexicalQuery& query, size_t k, const SlotSet& allowed,
-                                       LexicalSearchStats* stats);
+void SearchBlockMax(const PostingSource& postings, absl::Span<const uint32_t> lengths,
+                    const LexicalQuery& query, const SlotSet& allowed, uint32_t base,
+                    kernels::TopK* top, size_t k, LexicalSearchStats* stats);
 
 }  // namespace cairn::index
 

@@ -7,6 +7,7 @@
 #include "index/bm25.h"
 #include "index/lexical_search.h"
 #include "index/posting_store.h"
+#include "kernels/top_k.h"
 
 namespace cairn::index {
 
@@ -19,7 +20,6 @@ float Bm25Idf(uint64_t document_frequency, uint64_t live_chunks) {
 struct LexicalTail::Impl {
   PostingStore postings;
   std::vector<uint32_t> lengths;  // By slot.
-  uint64_t live_slots = 0;
   uint64_t total_length = 0;
 };
 
@@ -32,10 +32,9 @@ Slot LexicalTail::Append(uint32_t length, absl::Span<const TermCount> terms) {
   assert(impl_->lengths.size() < UINT32_MAX);
   const Slot slot = static_cast<Slot>(impl_->lengths.size());
   impl_->lengths.push_back(length);
-  ++impl_->live_slots;
   impl_->total_length += length;
   const float average_length =
-      static_cast<float>(impl_->total_length) / static_cast<float>(impl_->live_slots);
+      static_cast<float>(impl_->total_length) / static_cast<float>(impl_->lengths.size());
   for (const TermCount& term : terms) {
     assert(term.count > 0);
     impl_->postings.Append(term.term, slot, term.count, impl_->lengths, average_length);
@@ -43,18 +42,13 @@ Slot LexicalTail::Append(uint32_t length, absl::Span<const TermCount> terms) {
   return slot;
 }
 
-void LexicalTail::Remove(uint32_t length, absl::Span<const TermCount> terms) {
-  assert(impl_->live_slots > 0 && impl_->total_length >= length);
-  --impl_->live_slots;
-  impl_->total_length -= length;
-  for (const TermCount& term : terms) impl_->postings.Remove(term.term);
-}
-
 size_t LexicalTail::slots() const { return impl_->lengths.size(); }
-uint64_t LexicalTail::DocumentFrequency(TermId term) const { return impl_->postings.live(term); }
-uint64_t LexicalTail::live_slots() const { return impl_->live_slots; }
+uint64_t LexicalTail::DocumentFrequency(TermId term) const {
+  return impl_->postings.Frequency(term);
+}
 uint64_t LexicalTail::total_length() const { return impl_->total_length; }
-uint32_t LexicalTail::length(Slot slot) const { return impl_->lengths[slot]; }
+absl::Span<const uint32_t> LexicalTail::lengths() const { return impl_->lengths; }
+const PostingSource& LexicalTail::postings() const { return impl_->postings; }
 
 size_t LexicalTail::MemoryBytes() const {
   return sizeof(Impl) + impl_->lengths.capacity() * sizeof(uint32_t) +
@@ -64,7 +58,14 @@ size_t LexicalTail::MemoryBytes() const {
 std::vector<ScoredSlot> LexicalTail::Search(const LexicalQuery& query, size_t k,
                                             const SlotSet& allowed,
                                             LexicalSearchStats* stats) const {
-  return SearchBlockMax(impl_->postings, impl_->lengths, query, k, allowed, stats);
+  kernels::TopK top(k);
+  SearchBlockMax(impl_->postings, impl_->lengths, query, allowed, 0, &top, k, stats);
+  std::vector<ScoredSlot> results;
+  results.reserve(top.size());
+  for (const kernels::TopK::Entry& entry : top.TakeSorted()) {
+    results.push_back({entry.slot, entry.score});
+  }
+  return results;
 }
 
 std::vector<ScoredSlot> LexicalTail::SearchExhaustively(const LexicalQuery& query, size_t k,
@@ -85,9 +86,9 @@ std::vector<ScoredSlot> LexicalTail::SearchExhaustively(const LexicalQuery& quer
         matched.Set(slot);
       }
     };
-    const PostingStore::List list = impl_->postings.Find(term.term);
-    for (const PostingBlock& block : list.blocks) add(impl_->postings.Load(block));
-    add(list.tail);
+    const PostingSource::List list = impl_->postings.Find(term.term, nullptr);
+    for (const PostingBlock& block : list.blocks) add(impl_->postings.Load(block, nullptr));
+    add(list.rest);
   }
   matched.IntersectWith(allowed);
   std::vector<ScoredSlot> results;

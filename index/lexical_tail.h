@@ -12,6 +12,8 @@
 
 namespace cairn::index {
 
+class PostingSource;
+
 // Position of a term in its collection's dictionary; dense from 0, never reused.
 using TermId = uint32_t;
 
@@ -59,7 +61,7 @@ struct LexicalSearchStats {
 // least as good as any of its postings, so that an upper bound of the block's BM25 scores follows
 // for every average length, k1 and b.
 //
-// Thread-compatible: const methods may run concurrently, Append and Remove alone.
+// Thread-compatible: const methods may run concurrently, Append alone.
 class LexicalTail {
  public:
   static constexpr size_t kBlockSize = 128;
@@ -73,16 +75,13 @@ class LexicalTail {
   // strictly by term id.
   Slot Append(uint32_t length, absl::Span<const TermCount> terms);
 
-  // Takes a slot out of the statistics. `terms` and `length` are those it was appended with. Its
-  // postings stay; searches leave it out through `live`.
-  void Remove(uint32_t length, absl::Span<const TermCount> terms);
-
   size_t slots() const;
-  // Over live slots.
+  uint64_t live_slots() const { return slots(); }
+  // Slots with the term.
   uint64_t DocumentFrequency(TermId term) const;
-  uint64_t live_slots() const;
   uint64_t total_length() const;
-  uint32_t length(Slot slot) const;
+  absl::Span<const uint32_t> lengths() const;  // [slots()]
+  const PostingSource& postings() const;
   size_t MemoryBytes() const;
 
   // The k best-scoring slots of `allowed` (size slots()) with at least one query term, by score

@@ -5,7 +5,7 @@
 #include <cassert>
 #include <cstring>
 
-#include "absl/container/inlined_vector.h"
+#include "index/impact_front.h"
 
 namespace cairn::index {
 namespace {
@@ -46,61 +46,6 @@ size_t TailClass(size_t size, size_t n) {
 
 uint64_t LargeCountKey(TermId term, Slot slot) { return uint64_t{term} << 32 | slot; }
 
-struct Impact {
-  uint8_t count = 0;
-  uint16_t length = 0;
-};
-using Impacts = absl::InlinedVector<Impact, 16>;
-
-Impact MakeImpact(uint8_t count, uint32_t length) {
-  return {count, static_cast<uint16_t>(std::min<uint32_t>(length, UINT16_MAX))};
-}
-
-// `front` ascends strictly in count and in length; puts `impact` in unless one dominates it.
-void AddToFront(Impact impact, Impacts* front) {
-  size_t at = 0;
-  while (at < front->size() && (*front)[at].count < impact.count) ++at;
-  if (at < front->size() && (*front)[at].length <= impact.length) return;
-  // Those before `at` with the same length or more, and an equal count at `at`, are dominated.
-  size_t begin = at;
-  while (begin > 0 && (*front)[begin - 1].length >= impact.length) --begin;
-  const size_t end = at < front->size() && (*front)[at].count == impact.count ? at + 1 : at;
-  front->erase(front->begin() + begin, front->begin() + end);
-  front->insert(front->begin() + begin, impact);
-}
-
-// Replaces neighbours by the pair that dominates both until N are left, each time the neighbours
-// whose replacement scores lowest with the default parameters.
-template <size_t N>
-ImpactFront<N> ShortenFront(Impacts front, float average_length) {
-  const Bm25Scorer scorer(Bm25Parameters(), average_length);
-  while (front.size() > N) {
-    size_t best = 0;
-    float best_score = 0;
-    for (size_t i = 0; i + 1 < front.size(); ++i) {
-      const float score = scorer.ScoreOf(1.0f, front[i + 1].count, front[i].length);
-      if (i == 0 || score < best_score) {
-        best = i;
-        best_score = score;
-      }
-    }
-    front[best].count = front[best + 1].count;
-    front.erase(front.begin() + best + 1);
-  }
-  ImpactFront<N> out;
-  for (size_t i = 0; i < N; ++i) {
-    const Impact& impact = front[std::min(i, front.size() - 1)];
-    out.counts[i] = impact.count;
-    out.lengths[i] = impact.length;
-  }
-  return out;
-}
-
-template <size_t N>
-void AddAllToFront(const ImpactFront<N>& from, Impacts* front) {
-  for (size_t i = 0; i < N; ++i) AddToFront({from.counts[i], from.lengths[i]}, front);
-}
-
 }  // namespace
 
 void PostingStore::Append(TermId term_id, Slot slot, uint32_t count,
@@ -109,7 +54,6 @@ void PostingStore::Append(TermId term_id, Slot slot, uint32_t count,
   Term& term = terms_[term_id];
   const uint8_t byte = static_cast<uint8_t>(std::min<uint32_t>(count, kSaturatedCount));
   if (byte == kSaturatedCount) large_counts_[LargeCountKey(term_id, slot)] = count;
-  ++term.live;
   if (term.size == 0) {
     term.size = 1;
     term.tail = slot;
@@ -138,11 +82,6 @@ void PostingStore::Append(TermId term_id, Slot slot, uint32_t count,
   if (n + 1 == kBlockSize) SealBlock(term, lengths, average_length);
 }
 
-void PostingStore::Remove(TermId term) {
-  assert(live(term) > 0);
-  --terms_[term].live;
-}
-
 // Moves the unfinished block into a piece of a larger class. Called before term.size grows.
 void PostingStore::GrowTail(Term& term, size_t from, size_t to) {
   const size_t n = term.size % kBlockSize;
@@ -168,13 +107,11 @@ void PostingStore::SealBlock(Term& term, absl::Span<const uint32_t> lengths, flo
   PostingBlock block;
   block.first = slots[0];
   block.last = slots[kBlockSize - 1];
-  Impacts front;
-  for (size_t i = 0; i < kBlockSize; ++i) {
-    AddToFront(MakeImpact(counts[i], lengths[slots[i]]), &front);
-  }
-  block.front = ShortenFront<4>(front, average_length);
-  if (!list.blocks.empty()) AddAllToFront(list.front, &front);
-  list.front = ShortenFront<8>(front, average_length);
+  ImpactSet impacts;
+  for (size_t i = 0; i < kBlockSize; ++i) impacts.Add(MakeImpact(counts[i], lengths[slots[i]]));
+  block.front = impacts.Shorten<4>(average_length);
+  if (!list.blocks.empty()) impacts.AddAll(list.front);
+  list.front = impacts.Shorten<8>(average_length);
 
   if (block.last - block.first <= UINT16_MAX) {
     block.data = arena_.Allocate(kNarrowClass);
@@ -195,12 +132,12 @@ void PostingStore::SealBlock(Term& term, absl::Span<const uint32_t> lengths, flo
   list.blocks.push_back(block);
 }
 
-PostingStore::List PostingStore::Find(TermId term_id) const {
+PostingSource::List PostingStore::Find(TermId term_id, PostingScratch*) const {
   List list;
   if (term_id >= terms_.size()) return list;
   const Term& term = terms_[term_id];
   if (term.size == 1) {
-    list.tail = {term.tail, nullptr, &term.tail, &term.single_count, 1};
+    list.rest = {term.tail, nullptr, &term.tail, &term.single_count, 1};
     return list;
   }
   if (term.size >= kBlockSize) {
@@ -211,12 +148,12 @@ PostingStore::List PostingStore::Find(TermId term_id) const {
     const uint8_t* piece = arena_.At(term.tail);
     const Slot* slots = reinterpret_cast<const Slot*>(piece);
     const uint8_t* counts = piece + Capacity(TailClass(term.size, n)) * sizeof(Slot);
-    list.tail = {slots[0], nullptr, slots, counts, static_cast<uint32_t>(n)};
+    list.rest = {slots[0], nullptr, slots, counts, static_cast<uint32_t>(n)};
   }
   return list;
 }
 
-PostingRun PostingStore::Load(const PostingBlock& block) const {
+PostingRun PostingStore::Load(const PostingBlock& block, PostingScratch*) const {
   const uint8_t* piece = arena_.At(block.data);
   PostingRun run;
   run.first = block.first;
@@ -235,6 +172,12 @@ uint32_t PostingStore::LargeCount(TermId term, Slot slot) const {
   const auto it = large_counts_.find(LargeCountKey(term, slot));
   assert(it != large_counts_.end());
   return it->second;
+}
+
+void PostingStore::AppendTerms(std::vector<TermId>* out) const {
+  for (size_t term = 0; term < terms_.size(); ++term) {
+    if (terms_[term].size > 0) out->push_back(static_cast<TermId>(term));
+  }
 }
 
 size_t PostingStore::MemoryBytes() const {

@@ -1,5 +1,6 @@
 #include "index/rows.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -123,6 +124,14 @@ std::string CollectionNameKey(std::string_view name) {
 
 std::string_view CountersKey() { return "counters"; }
 
+std::string ManifestKey(CollectionId collection) {
+  return "manifest/" + CollectionPrefix(collection);
+}
+
+std::string TermCountKey(CollectionId collection) {
+  return "term_count/" + CollectionPrefix(collection);
+}
+
 absl::StatusOr<ChunkId> ChunkIdOfKey(std::string_view key) {
   if (key.size() != 12) return absl::DataLossError("chunk key of a wrong length");
   ChunkId chunk = 0;
@@ -157,6 +166,8 @@ std::string Encode(std::string_view key, const CollectionRow& row) {
   writer.String(s.analyzer);
   writer.String(s.embedder_fingerprint);
   writer.Varint(s.dim);
+  writer.Byte(static_cast<uint8_t>(s.vector_index));
+  writer.Byte(static_cast<uint8_t>(s.vector_encoding));
   return std::move(writer).Finish(key);
 }
 
@@ -171,6 +182,17 @@ absl::StatusOr<CollectionRow> DecodeCollection(std::string_view key, std::string
   row.settings.analyzer = reader->String();
   row.settings.embedder_fingerprint = reader->String();
   row.settings.dim = static_cast<uint32_t>(reader->Varint(kMaxDim));
+  // Rows of format 1 end here.
+  if (reader->remaining() > 0) {
+    const uint8_t kind = reader->Byte();
+    const uint8_t encoding = reader->Byte();
+    if (kind > static_cast<uint8_t>(VectorIndexKind::kIvfPq) ||
+        encoding > static_cast<uint8_t>(VectorEncoding::kInt8)) {
+      return absl::DataLossError("collection row with an unknown vector index");
+    }
+    row.settings.vector_index = static_cast<VectorIndexKind>(kind);
+    row.settings.vector_encoding = static_cast<VectorEncoding>(encoding);
+  }
   if (absl::Status s = reader->Done(); !s.ok()) return s;
   // The largest id has no key after its own: it is never given out.
   if (row.id == 0 || row.id == kMax32) return absl::DataLossError("collection id out of range");
@@ -319,10 +341,59 @@ absl::Status DecodeVector(std::string_view key, std::string_view bytes, absl::Sp
   return absl::OkStatus();
 }
 
+std::string Encode(std::string_view key, const ManifestRow& row) {
+  RowWriter writer;
+  writer.Varint(row.epoch);
+  writer.Varint(row.next_file);
+  writer.Varint(row.segments.size());
+  for (const SegmentRow& s : row.segments) {
+    writer.Varint(s.file);
+    writer.Varint(s.digest.bytes);
+    writer.Raw({reinterpret_cast<const char*>(s.digest.hash.data()), s.digest.hash.size()});
+    writer.Varint(s.begin);
+    writer.Varint(s.end);
+    writer.Varint(s.slots);
+  }
+  return std::move(writer).Finish(key);
+}
+
+absl::StatusOr<ManifestRow> DecodeManifest(std::string_view key, std::string_view bytes) {
+  absl::StatusOr<RowReader> reader = RowReader::Open(key, bytes);
+  if (!reader.ok()) return reader.status();
+  ManifestRow row;
+  row.epoch = reader->Varint();
+  row.next_file = reader->Varint();
+  row.segments.resize(reader->Count(21));
+  ChunkId end = 0;
+  bool sound = true;
+  for (SegmentRow& s : row.segments) {
+    s.file = reader->Varint();
+    s.digest.bytes = reader->Varint();
+    const std::string_view hash = reader->Raw(s.digest.hash.size());
+    std::copy(hash.begin(), hash.end(), s.digest.hash.begin());
+    s.begin = reader->Varint();
+    s.end = reader->Varint();
+    s.slots = reader->Varint(kMax32);
+    sound = sound && s.begin >= end && s.end > s.begin && s.file < row.next_file;
+    end = s.end;
+  }
+  if (absl::Status s = reader->Done(); !s.ok()) return s;
+  if (!sound) return absl::DataLossError("manifest that contradicts itself");
+  return row;
+}
+
 std::string EncodeMetadata(const chunking::Metadata& metadata) {
   RowWriter writer;
   WriteMetadata(metadata, &writer);
   return std::move(writer).Finish("");
+}
+
+absl::StatusOr<chunking::Metadata> DecodeMetadata(std::string_view bytes) {
+  absl::StatusOr<RowReader> reader = RowReader::Open("", bytes);
+  if (!reader.ok()) return reader.status();
+  chunking::Metadata metadata = ReadMetadata(&*reader);
+  if (absl::Status s = reader->Done(); !s.ok()) return s;
+  return metadata;
 }
 
 }  // namespace cairn::index

@@ -12,6 +12,8 @@
 #include "chunking/document.h"
 #include "chunking/metadata.h"
 #include "index/lexical_tail.h"
+#include "index/segment/section_file.h"
+#include "index/segment/vector_writer.h"
 
 namespace cairn::index {
 
@@ -31,6 +33,8 @@ struct CollectionSettings {
   std::string analyzer = "english";
   std::string embedder_fingerprint;
   uint32_t dim = 0;
+  VectorIndexKind vector_index = VectorIndexKind::kHnsw;  // Of segments that are not small.
+  VectorEncoding vector_encoding = VectorEncoding::kInt8;
   friend bool operator==(const CollectionSettings&, const CollectionSettings&) = default;
 };
 
@@ -67,6 +71,25 @@ struct ForwardRow {
   std::vector<TermCount> terms;  // Ascending by term id.
 };
 
+// One segment: file `file` of its collection, with the chunks in [begin, end) that were live when
+// it was built.
+struct SegmentRow {
+  uint64_t file = 0;
+  FileDigest digest;
+  ChunkId begin = 0;
+  ChunkId end = 0;
+  uint64_t slots = 0;
+  friend bool operator==(const SegmentRow&, const SegmentRow&) = default;
+};
+
+// What a collection's segments are. Chunks that none of them covers are read into memory.
+struct ManifestRow {
+  uint64_t epoch = 0;                // Counts manifests.
+  uint64_t next_file = 1;            // All files so far have smaller numbers.
+  std::vector<SegmentRow> segments;  // Ascending, disjoint ranges.
+  friend bool operator==(const ManifestRow&, const ManifestRow&) = default;
+};
+
 // Keys. External ids are used as they are: the collection id before them has a fixed length.
 std::string CollectionPrefix(CollectionId collection);
 // The first key after every key of the collection, whose id is below the largest 32-bit number.
@@ -76,6 +99,9 @@ std::string ChunkKey(CollectionId collection, ChunkId chunk);
 std::string TermKey(CollectionId collection, std::string_view term);
 std::string CollectionNameKey(std::string_view name);
 std::string_view CountersKey();
+std::string ManifestKey(CollectionId collection);
+// Of the number of the collection's terms, a term row.
+std::string TermCountKey(CollectionId collection);
 // The chunk id of a ChunkKey; DataLoss when the key has another shape.
 absl::StatusOr<ChunkId> ChunkIdOfKey(std::string_view key);
 
@@ -86,6 +112,7 @@ std::string Encode(std::string_view key, const CollectionRow& row);
 std::string Encode(std::string_view key, const DocumentRow& row);
 std::string Encode(std::string_view key, const ChunkRow& row);
 std::string Encode(std::string_view key, const ForwardRow& row);
+std::string Encode(std::string_view key, const ManifestRow& row);
 std::string EncodeTerm(std::string_view key, TermId term);
 std::string EncodeVector(std::string_view key, absl::Span<const float> vector);
 
@@ -93,14 +120,16 @@ absl::StatusOr<CountersRow> DecodeCounters(std::string_view key, std::string_vie
 absl::StatusOr<CollectionRow> DecodeCollection(std::string_view key, std::string_view bytes);
 absl::StatusOr<DocumentRow> DecodeDocument(std::string_view key, std::string_view bytes);
 absl::StatusOr<ChunkRow> DecodeChunk(std::string_view key, std::string_view bytes);
+absl::StatusOr<ManifestRow> DecodeManifest(std::string_view key, std::string_view bytes);
 absl::StatusOr<TermId> DecodeTerm(std::string_view key, std::string_view bytes);
 // Reuses *row's memory.
 absl::Status DecodeForward(std::string_view key, std::string_view bytes, ForwardRow* row);
 // Fills `out` [dim]; DataLoss when the row holds another number of values or a non-finite one.
 absl::Status DecodeVector(std::string_view key, std::string_view bytes, absl::Span<float> out);
 
-// The encoding of metadata by itself, for content hashes.
+// Metadata by itself, for content hashes and segments.
 std::string EncodeMetadata(const chunking::Metadata& metadata);
+absl::StatusOr<chunking::Metadata> DecodeMetadata(std::string_view bytes);
 
 }  // namespace cairn::index
 

@@ -1,10 +1,13 @@
 #include "index/store.h"
 
 #include <algorithm>
+#include <set>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "index/store_snapshot.h"
 
 namespace cairn::index {
 namespace {
@@ -26,8 +29,66 @@ absl::Status CheckName(std::string_view name) {
 
 }  // namespace
 
-Store::Store(std::unique_ptr<RowStore> rows, const CountersRow& counters, VectorEncoding encoding)
-    : rows_(std::move(rows)), encoding_(encoding), ids_(rows_.get(), counters) {}
+Store::Store(std::unique_ptr<RowStore> rows, const CountersRow& counters,
+             const StoreOptions& options)
+    : rows_(std::move(rows)),
+      options_(options.index),
+      ids_(rows_.get(), counters),
+      files_(rows_->directory()),
+      limiter_(options.index.bytes_per_second),
+      threads_(options.query_threads > 0 ? options.query_threads
+                                         : std::thread::hardware_concurrency()) {
+  if (!rows_->read_only()) {
+    maintenance_ = std::make_unique<Maintenance>(options_.threads, options_.retry_after);
+  }
+}
+
+Store::~Store() {
+  limiter_.Cancel();
+  if (maintenance_ != nullptr) maintenance_->Stop();
+}
+
+CollectionContext Store::Context() {
+  return {rows_.get(), &ids_, &files_, &limiter_, maintenance_.get(), &threads_, &options_};
+}
+
+absl::StatusOr<ManifestRow> Store::ReadManifest(CollectionId collection) const {
+  const std::string key = ManifestKey(collection);
+  std::string value;
+  absl::Status s = rows_->Get(Family::kDefault, key, nullptr, &value);
+  if (absl::IsNotFound(s)) return ManifestRow();
+  if (!s.ok()) return s;
+  return DecodeManifest(key, value);
+}
+
+void Store::CleanSegments() const {
+  std::set<std::string> used;
+  absl::StatusOr<std::vector<std::string>> names = List();
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    absl::StatusOr<CollectionRow> row = Describe(name);
+    if (!row.ok()) return;
+    absl::StatusOr<ManifestRow> manifest = ReadManifest(row->id);
+    // What cannot be read is no reason to delete anything.
+    if (!manifest.ok()) return;
+    for (const SegmentRow& segment : manifest->segments) {
+      used.insert(SegmentFiles::Name(row->id, segment.file));
+    }
+  }
+  files_.Clean(used);
+}
+
+absl::Status Store::Verify(bool deep,
+                           absl::FunctionRef<void(const std::string& problem)> on_problem,
+                           VerifyReport* report) {
+  const SegmentFiles::Hold hold(&files_);
+  return VerifyStore(*rows_, files_, deep, on_problem, report);
+}
+
+absl::Status Store::Snapshot(const std::string& destination) {
+  const SegmentFiles::Hold hold(&files_);
+  return SnapshotStore(*rows_, destination);
+}
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& directory,
                                                    const StoreOptions& options) {
@@ -42,7 +103,11 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& directory,
     return absl::Status(counters.status().code(),
                         absl::StrCat(directory, ": counters: ", counters.status().message()));
   }
-  return std::unique_ptr<Store>(new Store(*std::move(rows), *counters, options.vector_encoding));
+  StoreOptions used = options;
+  used.index.min_free_bytes = options.rows.min_free_bytes;
+  std::unique_ptr<Store> store(new Store(*std::move(rows), *counters, used));
+  if (!options.rows.read_only) store->CleanSegments();
+  return store;
 }
 
 absl::StatusOr<CollectionRow> Store::Describe(std::string_view name) const {
@@ -79,8 +144,7 @@ absl::StatusOr<std::shared_ptr<Collection>> Store::Find(std::string_view name) {
     if (entry->dropped) continue;
     absl::StatusOr<CollectionRow> row = Describe(name);
     if (!row.ok()) return row.status();
-    absl::StatusOr<std::unique_ptr<Collection>> loaded =
-        Collection::Load(rows_.get(), &ids_, owned, *row, encoding_);
+    absl::StatusOr<std::shared_ptr<Collection>> loaded = Collection::Load(Context(), owned, *row);
     if (!loaded.ok()) return loaded.status();
     return entry->collection = *std::move(loaded);
   }
@@ -117,14 +181,24 @@ absl::Status Store::Drop(std::string_view name) {
   const auto drop = [&] {
     RowBatch batch;
     batch.Delete(Family::kDefault, CollectionNameKey(name));
+    batch.Delete(Family::kDefault, ManifestKey(row->id));
+    batch.Delete(Family::kDefault, TermCountKey(row->id));
     for (Family f : {Family::kDocuments, Family::kChunks, Family::kVectors, Family::kTerms,
-                     Family::kForward}) {
+                     Family::kForward, Family::kTombstones}) {
       batch.DeleteRange(f, CollectionPrefix(row->id), CollectionEnd(row->id));
     }
     return rows_->Commit(std::move(batch));
   };
   const auto it = entries_.find(std::string(name));
-  if (it == entries_.end()) return drop();
+  if (it == entries_.end()) {
+    std::vector<uint64_t> files;
+    if (absl::StatusOr<ManifestRow> manifest = ReadManifest(row->id); manifest.ok()) {
+      for (const SegmentRow& segment : manifest->segments) files.push_back(segment.file);
+    }
+    absl::Status s = drop();
+    if (s.ok()) files_.Remove(row->id, files);
+    return s;
+  }
   const std::shared_ptr<Entry> entry = it->second;
   absl::MutexLock entry_lock(&entry->mutex);
   absl::Status s = entry->collection == nullptr ? drop() : entry->collection->Retire(drop);

@@ -16,13 +16,20 @@
 #include "absl/synchronization/mutex.h"
 #include "index/chunk_ids.h"
 #include "index/collection.h"
+#include "index/index_options.h"
+#include "index/maintenance.h"
+#include "index/query_threads.h"
 #include "index/row_store.h"
+#include "index/segment/rate_limiter.h"
+#include "index/segment/segment_files.h"
+#include "index/verify.h"
 
 namespace cairn::index {
 
 struct StoreOptions {
   RowStoreOptions rows;
-  VectorEncoding vector_encoding = VectorEncoding::kInt8;  // Of vectors held in memory.
+  IndexOptions index;
+  size_t query_threads = 0;  // At work at once, callers included; 0: one a core.
 };
 
 // Thread-safe. Errors as RowStore's.
@@ -30,6 +37,8 @@ class Store {
  public:
   static absl::StatusOr<std::unique_ptr<Store>> Open(const std::string& directory,
                                                      const StoreOptions& options);
+  // Stops what is being built: nothing is lost, it is begun again at the next opening.
+  ~Store();
 
   // A collection that exists, read into memory at its first use. NotFound otherwise.
   absl::StatusOr<std::shared_ptr<Collection>> Find(std::string_view name);
@@ -48,7 +57,17 @@ class Store {
   // Names, ascending.
   absl::StatusOr<std::vector<std::string>> List() const;
 
+  // Copies the store, as it is at one moment, into a new directory (store_snapshot.h). Queries and
+  // writes go on.
+  absl::Status Snapshot(const std::string& destination);
+
+  // VerifyStore, with the segments held in place.
+  absl::Status Verify(bool deep, absl::FunctionRef<void(const std::string& problem)> on_problem,
+                      VerifyReport* report);
+
   RowStore& rows() { return *rows_; }
+  // Of rows and segments.
+  uint64_t DiskBytes() const { return rows_->DiskBytes() + files_.DiskBytes(); }
 
  private:
   // A collection in use. `mutex` is held while it is read into memory, so that those who ask for
@@ -59,11 +78,19 @@ class Store {
     bool dropped ABSL_GUARDED_BY(mutex) = false;
   };
 
-  Store(std::unique_ptr<RowStore> rows, const CountersRow& counters, VectorEncoding encoding);
+  Store(std::unique_ptr<RowStore> rows, const CountersRow& counters, const StoreOptions& options);
+  CollectionContext Context();
+  absl::StatusOr<ManifestRow> ReadManifest(CollectionId collection) const;
+  // Deletes segment files that no manifest names.
+  void CleanSegments() const;
 
   const std::unique_ptr<RowStore> rows_;
-  const VectorEncoding encoding_;
+  const IndexOptions options_;
   ChunkIds ids_;
+  SegmentFiles files_;
+  RateLimiter limiter_;
+  QueryThreads threads_;
+  std::unique_ptr<Maintenance> maintenance_;  // Null for a reader.
   // Held while collections are created and dropped; before any Entry's.
   absl::Mutex mutex_;
   absl::flat_hash_map<std::string, std::shared_ptr<Entry>> entries_ ABSL_GUARDED_BY(mutex_);

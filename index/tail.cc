@@ -10,7 +10,9 @@
 namespace cairn::index {
 namespace {
 
-constexpr size_t kTermBlockBytes = 64 << 10;
+constexpr ChunkId kNoEnd = std::numeric_limits<ChunkId>::max();
+// Document rows read at once.
+constexpr size_t kReadBatch = 1024;
 
 absl::Status Damaged(const std::string& what) {
   return absl::DataLossError(absl::StrCat(what, " (cairn verify lists all damage)"));
@@ -22,53 +24,44 @@ absl::Status Named(const absl::Status& s, const std::string& what) {
 
 }  // namespace
 
-Tail::Tail(size_t dim, VectorEncoding encoding) : vectors_(dim, encoding) {}
+struct Tail::LoadedDocument {
+  std::string id;
+  ChunkId first_chunk = 0;
+  uint32_t chunks = 0;
+};
 
-const TermId* Tail::FindTerm(std::string_view term) const {
-  const auto it = terms_.find(term);
-  return it == terms_.end() ? nullptr : &it->second;
-}
+Tail::Tail(ChunkId begin, size_t dim, VectorEncoding encoding)
+    : Part(begin), end_(kNoEnd), vectors_(dim, encoding) {}
 
-void Tail::AddTerm(std::string_view term, TermId id) {
-  if (term_bytes_.empty() ||
-      term_bytes_.back().capacity() - term_bytes_.back().size() < term.size()) {
-    term_bytes_.emplace_back().reserve(std::max(kTermBlockBytes, term.size()));
-  }
-  std::string& block = term_bytes_.back();
-  const size_t at = block.size();
-  block.append(term);  // Within capacity: earlier keys stay where they are.
-  terms_.emplace(std::string_view(block).substr(at), id);
-}
-
-std::shared_ptr<const chunking::Metadata> Tail::Intern(const chunking::Metadata& metadata) {
+const Tail::StoredMetadata* Tail::Intern(const chunking::Metadata& metadata) {
   std::string encoded = EncodeMetadata(metadata);
-  std::weak_ptr<const chunking::Metadata>& known = metadata_[std::move(encoded)];
-  std::shared_ptr<const chunking::Metadata> shared = known.lock();
-  if (shared == nullptr) {
-    shared = std::make_shared<const chunking::Metadata>(metadata);
-    known = shared;
-  }
-  return shared;
+  const auto it = metadata_.find(std::string_view(encoded));
+  if (it != metadata_.end()) return it->second.get();
+  auto stored = std::make_unique<StoredMetadata>();
+  document_bytes_ += encoded.size() * 3 + 64;
+  stored->encoded = std::move(encoded);
+  stored->decoded = metadata;
+  const StoredMetadata* const result = stored.get();
+  metadata_.emplace(std::string_view(result->encoded), std::move(stored));
+  return result;
 }
 
-DocumentIndex Tail::AddDocument(std::string_view id, const DocumentRow& row) {
-  const auto index = static_cast<DocumentIndex>(documents_.size());
-  Document& d = documents_.emplace_back();
+void Tail::AddDocument(std::string_view id, const DocumentRow& row) {
+  const auto index = static_cast<uint32_t>(documents_.size());
+  StoredDocument& d = documents_.emplace_back();
   d.id = id;
-  d.content_hash = row.content_hash;
   d.metadata = Intern(row.metadata);
   d.first_chunk = row.first_chunk;
   d.first_slot = static_cast<Slot>(slot_documents_.size());
-  d.chunk_count = row.chunk_count;
-  by_id_[std::string_view(d.id)] = index;
+  d.chunks = row.chunk_count;
   slot_documents_.insert(slot_documents_.end(), row.chunk_count, index);
-  live_.Resize(slot_documents_.size(), true);
-  document_bytes_ += sizeof(Document) + id.size() + 64;
-  return index;
+  AddLive(row.chunk_count, 0);
+  document_bytes_ += sizeof(StoredDocument) + id.size();
 }
 
 absl::Status Tail::AddChunk(const ForwardRow& forward, absl::Span<const float> vector) {
   lexical_.Append(forward.length, forward.terms);
+  AddLiveLength(forward.length);
   if (vector.empty()) {
     vectors_.AppendMissing();
     return absl::OkStatus();
@@ -76,116 +69,107 @@ absl::Status Tail::AddChunk(const ForwardRow& forward, absl::Span<const float> v
   return vectors_.Append(vector).status();
 }
 
-void Tail::RemoveDocument(DocumentIndex document, absl::Span<const ForwardRow> forward) {
-  Document& d = documents_[document];
-  d.live = false;
-  by_id_.erase(std::string_view(d.id));
-  d.metadata.reset();
-  for (uint32_t i = 0; i < d.chunk_count; ++i) {
-    live_.Clear(d.first_slot + i);
-    lexical_.Remove(forward[i].length, forward[i].terms);
-  }
-}
-
-const Tail::Document* Tail::FindDocument(std::string_view id) const {
-  const auto it = by_id_.find(id);
-  return it == by_id_.end() ? nullptr : &documents_[it->second];
-}
-
-DocumentIndex Tail::IndexOf(const Document& document) const {
-  return by_id_.find(std::string_view(document.id))->second;
-}
-
-SlotSet Tail::Matching(const Filter& filter) const {
+absl::StatusOr<SlotSet> Tail::Matching(const Filter& filter) const {
   SlotSet set(slots());
   // Documents that share one metadata object are common, and often neighbours.
-  const chunking::Metadata* last = nullptr;
+  const StoredMetadata* last = nullptr;
   bool last_matches = false;
-  for (const Document& d : documents_) {
-    if (!d.live) continue;
-    if (d.metadata.get() != last) {
-      last = d.metadata.get();
-      last_matches = filter.Matches(*last);
+  for (const StoredDocument& d : documents_) {
+    if (d.metadata != last) {
+      last = d.metadata;
+      last_matches = filter.Matches(last->decoded);
     }
-    for (uint32_t i = 0; last_matches && i < d.chunk_count; ++i) set.Set(d.first_slot + i);
+    for (uint32_t i = 0; last_matches && i < d.chunks; ++i) set.Set(d.first_slot + i);
   }
+  set.IntersectWith(live());
   return set;
 }
 
-size_t Tail::MemoryBytes() const {
-  size_t bytes = lexical_.MemoryBytes() + vectors_.MemoryBytes() + document_bytes_;
-  for (const std::string& block : term_bytes_) bytes += block.capacity();
-  bytes += terms_.capacity() * (sizeof(std::string_view) + sizeof(TermId) + 5);
-  return bytes + slot_documents_.capacity() * sizeof(DocumentIndex) + live_.words().size() * 8;
+absl::StatusOr<std::vector<ScoredSlot>> Tail::SearchVectors(absl::Span<const float> query, size_t k,
+                                                            const SlotSet& allowed, float, bool,
+                                                            ExactVectorSource rows) const {
+  return vectors_.Search(query, k, allowed, rows);
 }
 
-absl::Status Tail::Load(const RowStore& store, CollectionId collection) {
-  if (absl::Status s = LoadDocuments(store, collection); !s.ok()) return s;
+size_t Tail::MemoryBytes() const {
+  return Part::MemoryBytes() + lexical_.MemoryBytes() + vectors_.MemoryBytes() + document_bytes_ +
+         slot_documents_.capacity() * sizeof(uint32_t);
+}
+
+absl::Status Tail::Load(const RowStore& store, CollectionId collection, ChunkId end,
+                        size_t max_slots, size_t terms) {
+  end_ = end;
+  absl::StatusOr<std::vector<LoadedDocument>> loaded = ReadDocuments(store, collection, max_slots);
+  if (!loaded.ok()) return loaded.status();
+  for (size_t begin = 0; begin < loaded->size(); begin += kReadBatch) {
+    const size_t count = std::min(kReadBatch, loaded->size() - begin);
+    std::vector<std::string> keys, values;
+    for (size_t i = begin; i < begin + count; ++i) {
+      keys.push_back(DocumentKey(collection, (*loaded)[i].id));
+    }
+    if (absl::Status s = store.MultiGet(Family::kDocuments, keys, nullptr, &values); !s.ok()) {
+      return s;
+    }
+    for (size_t i = 0; i < count; ++i) {
+      const LoadedDocument& l = (*loaded)[begin + i];
+      if (values[i].empty()) {
+        return Damaged(absl::StrCat("document ", l.id, " has chunks but no row"));
+      }
+      absl::StatusOr<DocumentRow> row = DecodeDocument(keys[i], values[i]);
+      if (!row.ok()) return Named(row.status(), absl::StrCat("document ", l.id));
+      if (row->first_chunk != l.first_chunk || row->chunk_count != l.chunks) {
+        return Damaged(absl::StrCat("document ", l.id, " does not have the chunks it names"));
+      }
+      AddDocument(l.id, *row);
+    }
+  }
   // Vectors are independent of the postings and half of the work. (std::async falls back to this
   // thread where no other can be had.)
   std::future<absl::Status> vectors = std::async([&] { return LoadVectors(store, collection); });
-  absl::Status s = LoadTerms(store, collection);
-  if (s.ok()) s = LoadForward(store, collection);
+  absl::Status s = LoadForward(store, collection, terms);
   const absl::Status vectors_status = vectors.get();
   return s.ok() ? vectors_status : s;
 }
 
-absl::Status Tail::LoadTerms(const RowStore& store, CollectionId collection) {
-  absl::Status s =
-      store.Scan(Family::kTerms, CollectionPrefix(collection), CollectionEnd(collection), nullptr,
-                 [&](std::string_view key, std::string_view value) -> absl::Status {
-                   absl::StatusOr<TermId> id = DecodeTerm(key, value);
-                   if (!id.ok()) return Named(id.status(), "a term row");
-                   AddTerm(key.substr(CollectionPrefix(collection).size()), *id);
-                   return absl::OkStatus();
-                 });
-  if (!s.ok()) return s;
-  // Dense ids are what makes the postings an array: check before anything is sized by them.
-  for (const auto& [term, id] : terms_) {
-    if (id >= terms_.size()) return Damaged("the term ids are not dense");
-  }
-  return absl::OkStatus();
+// The documents of the chunks in the range, in order; lowers end_ when there are more.
+absl::StatusOr<std::vector<Tail::LoadedDocument>> Tail::ReadDocuments(const RowStore& store,
+                                                                      CollectionId collection,
+                                                                      size_t max_slots) {
+  std::vector<LoadedDocument> loaded;
+  size_t slots = 0;
+  const absl::Status full = absl::CancelledError();
+  absl::Status s = store.Scan(
+      Family::kChunks, ChunkKey(collection, begin()), ChunkKey(collection, end_), nullptr,
+      [&](std::string_view key, std::string_view value) -> absl::Status {
+        absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
+        if (!chunk.ok()) return chunk.status();
+        absl::StatusOr<ChunkRow> row = DecodeChunk(key, value);
+        if (!row.ok()) return Named(row.status(), absl::StrCat("chunk ", *chunk));
+        if (row->ordinal == 0) {
+          if (slots >= max_slots) {
+            end_ = *chunk;
+            return full;
+          }
+          loaded.push_back({std::move(row->document_id), *chunk, 0});
+        }
+        if (loaded.empty() || *chunk - loaded.back().first_chunk != row->ordinal ||
+            loaded.back().chunks != row->ordinal) {
+          return Damaged(absl::StrCat("chunk ", *chunk, " does not follow its predecessor"));
+        }
+        ++loaded.back().chunks;
+        if (++slots > std::numeric_limits<Slot>::max() - 1) return Damaged("too many chunks");
+        return absl::OkStatus();
+      });
+  if (!s.ok() && s != full) return s;
+  return loaded;
 }
 
-absl::Status Tail::LoadDocuments(const RowStore& store, CollectionId collection) {
-  struct Loaded {
-    std::string id;
-    DocumentRow row;
-  };
-  std::vector<Loaded> loaded;
-  absl::Status s =
-      store.Scan(Family::kDocuments, CollectionPrefix(collection), CollectionEnd(collection),
-                 nullptr, [&](std::string_view key, std::string_view value) -> absl::Status {
-                   const std::string id(key.substr(CollectionPrefix(collection).size()));
-                   absl::StatusOr<DocumentRow> row = DecodeDocument(key, value);
-                   if (!row.ok()) return Named(row.status(), absl::StrCat("document ", id));
-                   // Only what AddDocument reads: titles and paths may be long.
-                   row->title.clear();
-                   row->source_uri.clear();
-                   loaded.push_back({id, *std::move(row)});
-                   return absl::OkStatus();
-                 });
-  if (!s.ok()) return s;
-  std::sort(loaded.begin(), loaded.end(),
-            [](const Loaded& a, const Loaded& b) { return a.row.first_chunk < b.row.first_chunk; });
-  ChunkId next = 0;
-  uint64_t slots = 0;
-  for (const Loaded& l : loaded) {
-    slots += l.row.chunk_count;
-    if (l.row.first_chunk < next || slots > std::numeric_limits<Slot>::max()) {
-      return Damaged(absl::StrCat("document ", l.id, " claims another document's chunks"));
-    }
-    next = l.row.first_chunk + l.row.chunk_count;
-    AddDocument(l.id, l.row);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Tail::LoadForward(const RowStore& store, CollectionId collection) {
+absl::Status Tail::LoadForward(const RowStore& store, CollectionId collection, size_t terms) {
   Slot next = 0;
+  uint64_t length = 0;
   ForwardRow row;
   absl::Status s = store.Scan(
-      Family::kForward, CollectionPrefix(collection), CollectionEnd(collection), nullptr,
+      Family::kForward, ChunkKey(collection, begin()), ChunkKey(collection, end_), nullptr,
       [&](std::string_view key, std::string_view value) -> absl::Status {
         absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
         if (!chunk.ok()) return chunk.status();
@@ -195,23 +179,26 @@ absl::Status Tail::LoadForward(const RowStore& store, CollectionId collection) {
           return Damaged(absl::StrCat("terms of chunk ", *chunk, " belong to no document, or those",
                                       " before it are missing"));
         }
-        if (!row.terms.empty() && row.terms.back().term >= terms_.size()) {
+        if (!row.terms.empty() && row.terms.back().term >= terms) {
           return Damaged(
               absl::StrCat("chunk ", *chunk, " has a term that is not in the dictionary"));
         }
         lexical_.Append(row.length, row.terms);
+        length += row.length;
         ++next;
         return absl::OkStatus();
       });
-  if (s.ok() && next != slots())
+  if (s.ok() && next != slots()) {
     s = Damaged(absl::StrCat("terms of chunk ", SlotChunk(next), " are missing"));
+  }
+  AddLiveLength(length);
   return s;
 }
 
 absl::Status Tail::LoadVectors(const RowStore& store, CollectionId collection) {
   std::vector<float> vector(vectors_.dim());
   absl::Status s = store.Scan(
-      Family::kVectors, CollectionPrefix(collection), CollectionEnd(collection), nullptr,
+      Family::kVectors, ChunkKey(collection, begin()), ChunkKey(collection, end_), nullptr,
       [&](std::string_view key, std::string_view value) -> absl::Status {
         absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
         if (!chunk.ok()) return chunk.status();

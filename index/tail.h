@@ -1,10 +1,9 @@
-// The in-memory index over a collection's rows: dictionary, documents, slots, postings, vectors.
+// The part of an index that is in memory: chunks that no segment has yet.
 #ifndef CAIRN_INDEX_TAIL_H_
 #define CAIRN_INDEX_TAIL_H_
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,95 +11,87 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "chunking/metadata.h"
-#include "index/filter.h"
 #include "index/lexical_tail.h"
+#include "index/part.h"
 #include "index/row_store.h"
-#include "index/rows.h"
-#include "index/slot_set.h"
+#include "index/term_dictionary.h"
 #include "index/vector_tail.h"
 
 namespace cairn::index {
 
-// A position in the tail's document table.
-using DocumentIndex = uint32_t;
-
-// Hash for maps whose keys are found by std::string_view.
-struct StringViewHash {
-  size_t operator()(std::string_view s) const { return std::hash<std::string_view>{}(s); }
-};
-
-// Thread-compatible: const methods may run concurrently, the others alone.
-class Tail {
+// Grows at its end until it is full, and is then sealed into a segment. As thread-compatible as
+// Part.
+class Tail : public Part {
  public:
-  struct Document {
-    std::string id;
-    std::string content_hash;
-    std::shared_ptr<const chunking::Metadata> metadata;  // Equal metadata is kept once.
-    ChunkId first_chunk = 0;
-    Slot first_slot = 0;
-    uint32_t chunk_count = 0;
-    bool live = true;
-  };
+  // Answers for the chunks from `begin` on.
+  Tail(ChunkId begin, size_t dim, VectorEncoding encoding);
 
-  Tail(size_t dim, VectorEncoding encoding);
+  // Reads rows of chunks in [begin(), end) into an empty tail: whole documents, until it has
+  // `max_slots` slots. Term ids of `terms` or above are damage. On return end() is where the rest,
+  // if there is any, begins. DataLoss naming the row when one is damaged.
+  absl::Status Load(const RowStore& store, CollectionId collection, ChunkId end, size_t max_slots,
+                    size_t terms);
 
-  // Reads the rows of a collection into an empty tail.
-  absl::Status Load(const RowStore& store, CollectionId collection);
-
-  // Dictionary. Ids are dense: the next new term gets term_count().
-  const TermId* FindTerm(std::string_view term) const;
-  void AddTerm(std::string_view term, TermId id);
-  size_t term_count() const { return terms_.size(); }
-
-  // Adds a document; exactly chunk_count calls of AddChunk follow. Its id must not be live.
-  DocumentIndex AddDocument(std::string_view id, const DocumentRow& row);
+  // Adds a document; exactly row.chunk_count calls of AddChunk follow. Its chunks are later than
+  // all before.
+  void AddDocument(std::string_view id, const DocumentRow& row);
   // `vector` is empty for a chunk without one; else of the tail's dimension and unit length.
   absl::Status AddChunk(const ForwardRow& forward, absl::Span<const float> vector);
-  // `forward` are the rows of its chunks, in order.
-  void RemoveDocument(DocumentIndex document, absl::Span<const ForwardRow> forward);
 
-  // The live document with this id, or null.
-  const Document* FindDocument(std::string_view id) const;
-  DocumentIndex IndexOf(const Document& document) const;
-  const Document& document(DocumentIndex i) const { return documents_[i]; }
+  // Moves the end up: later chunks belong to another part.
+  void Close(ChunkId end) { end_ = end; }
 
-  size_t slots() const { return slot_documents_.size(); }
-  size_t live_documents() const { return by_id_.size(); }
-  DocumentIndex SlotDocument(Slot slot) const { return slot_documents_[slot]; }
-  ChunkId SlotChunk(Slot slot) const {
-    const Document& d = documents_[slot_documents_[slot]];
-    return d.first_chunk + (slot - d.first_slot);
+  ChunkId end() const override { return end_; }
+  size_t documents() const override { return documents_.size(); }
+  Document document(size_t i) const override {
+    const StoredDocument& d = documents_[i];
+    return {d.id, d.first_chunk, d.first_slot, d.chunks};
   }
-  const SlotSet& live() const { return live_; }
-  // Live slots of documents that the filter matches.
-  SlotSet Matching(const Filter& filter) const;
-
-  const LexicalTail& lexical() const { return lexical_; }
-  const VectorTail& vectors() const { return vectors_; }
-  size_t MemoryBytes() const;
+  std::string_view metadata(size_t i) const override { return documents_[i].metadata->encoded; }
+  size_t SlotDocument(Slot slot) const override { return slot_documents_[slot]; }
+  absl::Span<const uint32_t> lengths() const override { return lexical_.lengths(); }
+  const PostingSource& postings() const override { return lexical_.postings(); }
+  absl::StatusOr<std::vector<ScoredSlot>> SearchVectors(absl::Span<const float> query, size_t k,
+                                                        const SlotSet& allowed, float floor,
+                                                        bool exact,
+                                                        ExactVectorSource rows) const override;
+  bool has_exact_vectors() const override { return false; }
+  const float* ExactVector(Slot) const override { return nullptr; }
+  absl::StatusOr<SlotSet> Matching(const Filter& filter) const override;
+  size_t MemoryBytes() const override;
 
  private:
-  absl::Status LoadTerms(const RowStore& store, CollectionId collection);
-  absl::Status LoadDocuments(const RowStore& store, CollectionId collection);
-  absl::Status LoadForward(const RowStore& store, CollectionId collection);
+  struct StoredMetadata {
+    std::string encoded;
+    chunking::Metadata decoded;
+  };
+  struct StoredDocument {
+    std::string id;
+    const StoredMetadata* metadata = nullptr;
+    ChunkId first_chunk = 0;
+    Slot first_slot = 0;
+    uint32_t chunks = 0;
+  };
+  struct LoadedDocument;
+
+  absl::StatusOr<std::vector<LoadedDocument>> ReadDocuments(const RowStore& store,
+                                                            CollectionId collection,
+                                                            size_t max_slots);
+  absl::Status LoadForward(const RowStore& store, CollectionId collection, size_t terms);
   absl::Status LoadVectors(const RowStore& store, CollectionId collection);
-  std::shared_ptr<const chunking::Metadata> Intern(const chunking::Metadata& metadata);
+  const StoredMetadata* Intern(const chunking::Metadata& metadata);
 
-  std::deque<std::string> term_bytes_;  // Blocks that the dictionary's keys point into.
-  absl::flat_hash_map<std::string_view, TermId, StringViewHash, std::equal_to<>> terms_;
-
-  std::deque<Document> documents_;
-  // Live documents; keys point into documents_, whose elements do not move.
-  absl::flat_hash_map<std::string_view, DocumentIndex, StringViewHash, std::equal_to<>> by_id_;
-  absl::flat_hash_map<std::string, std::weak_ptr<const chunking::Metadata>, StringViewHash,
+  ChunkId end_;
+  std::deque<StoredDocument> documents_;
+  // Equal metadata is kept once. Values do not move.
+  absl::flat_hash_map<std::string_view, std::unique_ptr<StoredMetadata>, StringViewHash,
                       std::equal_to<>>
       metadata_;
   size_t document_bytes_ = 0;
-
-  std::vector<DocumentIndex> slot_documents_;
-  SlotSet live_;
+  std::vector<uint32_t> slot_documents_;
   LexicalTail lexical_;
   VectorTail vectors_;
 };

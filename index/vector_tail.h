@@ -3,9 +3,8 @@
 #define CAIRN_INDEX_VECTOR_TAIL_H_
 
 #include <cstddef>
-#include <cstdint>
+#include <limits>
 #include <memory>
-#include <string_view>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -14,23 +13,18 @@
 #include "absl/types/span.h"
 #include "index/lexical_tail.h"
 #include "index/slot_set.h"
+#include "index/vector_encoding.h"
 
 namespace cairn::index {
-
-enum class VectorEncoding : uint8_t { kFloat32 = 0, kBfloat16 = 1, kInt8 = 2 };
-
-std::string_view VectorEncodingName(VectorEncoding encoding);
 
 // Fetches float32 vectors by slot: fills out [slots.size()][dim]. For a slot whose vector no longer
 // exists it fills NaN, and the slot is left out of the result.
 using ExactVectorSource =
     absl::FunctionRef<absl::Status(absl::Span<const Slot> slots, absl::Span<float> out)>;
 
-// Vectors of unit length in a compact encoding. A search scans every allowed slot, and re-scores
-// from float32 every slot that the encoding's error bound leaves in doubt: the result is the exact
-// top k of the float32 inner products, not an approximation. The bound: for a stored x^ of x and an
-// encoded query q^ of q, |q.x - q^.x^| <= |q| |x - x^| + |q - q^| |x^| (Cauchy-Schwarz), with the
-// norms kept per slot.
+// Vectors of unit length in a compact encoding. A search (index/vector_scan.h) scans every allowed
+// slot, and re-scores from float32 every slot that the encoding's error bound leaves in doubt: the
+// result is the exact top k of the float32 inner products, not an approximation.
 //
 // Thread-compatible: const methods may run concurrently, Append alone.
 class VectorTail {
@@ -51,11 +45,12 @@ class VectorTail {
   size_t MemoryBytes() const;
 
   // The k slots of `allowed` (size slots()) with the largest inner product with `query` (unit
-  // length, [dim]), by score descending, then slot ascending. InvalidArgument for a bad query; the
-  // source's errors pass through. With kFloat32 `exact` is not called.
-  absl::StatusOr<std::vector<ScoredSlot>> Search(absl::Span<const float> query, size_t k,
-                                                 const SlotSet& allowed,
-                                                 ExactVectorSource exact) const;
+  // length, [dim]), by score descending, then slot ascending; those that score below `floor` may be
+  // left out. InvalidArgument for a bad query; the source's errors pass through. With kFloat32
+  // `exact` is not called.
+  absl::StatusOr<std::vector<ScoredSlot>> Search(
+      absl::Span<const float> query, size_t k, const SlotSet& allowed, ExactVectorSource exact,
+      float floor = -std::numeric_limits<float>::infinity()) const;
 
  private:
   struct Impl;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "index/row_codec.h"
 #include "index/rows.h"
+#include "index/verify_segments.h"
 
 namespace cairn::index {
 namespace {
@@ -17,6 +18,7 @@ using ProblemSink = absl::FunctionRef<void(const std::string&)>;
 struct ExpectedDocument {
   std::string id;
   DocumentRow row;
+  std::string metadata_hash;
 };
 
 // Checks one collection, family by family.
@@ -39,6 +41,15 @@ class CollectionVerifier {
     Terms();
     Forward();
     Vectors();
+  }
+
+  void Segments(const SegmentFiles& files, bool deep) {
+    std::vector<SegmentDocument> documents;
+    for (const ExpectedDocument& d : documents_) {
+      documents.push_back({d.id, d.row.first_chunk, d.row.chunk_count, d.metadata_hash});
+    }
+    report_->segments += VerifySegments(store_, snapshot_, files, row_, deep, documents,
+                                        [&](const std::string& what) { Problem(what); });
   }
 
  private:
@@ -73,8 +84,9 @@ class CollectionVerifier {
           if (row->first_chunk + row->chunk_count > counters_.next_chunk) {
             Problem(absl::StrCat("document ", id, ": chunk ids beyond the counter"));
           }
+          std::string hash = Hash128(EncodeMetadata(row->metadata));
           row->metadata.clear();
-          documents_.push_back({std::move(id), *std::move(row)});
+          documents_.push_back({std::move(id), *std::move(row), std::move(hash)});
         });
     std::sort(documents_.begin(), documents_.end(),
               [](const ExpectedDocument& a, const ExpectedDocument& b) {
@@ -203,6 +215,17 @@ class CollectionVerifier {
         });
     if (all && known_terms_.size() != term_count_) Problem("the term ids are not dense");
     all_terms_ = all;
+    const std::string key = TermCountKey(row_.id);
+    std::string value;
+    const absl::Status s = store_.Get(Family::kDefault, key, &snapshot_, &value);
+    if (absl::IsNotFound(s)) return;  // As in stores of format 1.
+    const absl::StatusOr<TermId> count =
+        s.ok() ? DecodeTerm(key, value) : absl::StatusOr<TermId>(s);
+    if (!count.ok()) {
+      Problem(absl::StrCat("number of terms: ", count.status().message()));
+    } else if (all && *count != term_count_) {
+      Problem(absl::StrCat("there are ", term_count_, " terms where ", *count, " are expected"));
+    }
   }
 
   void Forward() {
@@ -255,7 +278,8 @@ class CollectionVerifier {
 
 }  // namespace
 
-absl::Status VerifyStore(const RowStore& store, ProblemSink on_problem, VerifyReport* report) {
+absl::Status VerifyStore(const RowStore& store, const SegmentFiles& files, bool deep,
+                         ProblemSink on_problem, VerifyReport* report) {
   *report = {};
   const auto problem = [&](const std::string& what) {
     ++report->problems;
@@ -298,8 +322,8 @@ absl::Status VerifyStore(const RowStore& store, ProblemSink on_problem, VerifyRe
   std::sort(collections.begin(), collections.end(),
             [](const auto& a, const auto& b) { return a.second.id < b.second.id; });
   // Rows outside every collection's key range belong to nothing.
-  for (Family f :
-       {Family::kDocuments, Family::kChunks, Family::kVectors, Family::kTerms, Family::kForward}) {
+  for (Family f : {Family::kDocuments, Family::kChunks, Family::kVectors, Family::kTerms,
+                   Family::kForward, Family::kTombstones}) {
     std::string from;
     uint64_t strays = 0;
     const auto count = [&](const std::string& begin_key, const std::string& end_key) {
@@ -319,7 +343,9 @@ absl::Status VerifyStore(const RowStore& store, ProblemSink on_problem, VerifyRe
   }
   for (const auto& [name, row] : collections) {
     ++report->collections;
-    CollectionVerifier(store, *snapshot, name, row, counters, on_problem, report).Run();
+    CollectionVerifier verifier(store, *snapshot, name, row, counters, on_problem, report);
+    verifier.Run();
+    verifier.Segments(files, deep);
   }
   return absl::OkStatus();
 }

@@ -8,6 +8,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "index/row_store.h"
+#include "index/segment/segment_files.h"
 
 namespace cairn::index {
 
@@ -17,6 +18,7 @@ struct VerifyReport {
   uint64_t chunks = 0;
   uint64_t vectors = 0;
   uint64_t terms = 0;
+  uint64_t segments = 0;
   uint64_t problems = 0;
 };
 
@@ -24,9 +26,12 @@ struct VerifyReport {
 // and encodings; that each document's chunks are all there, in order, spell its text (length and
 // hash) and have their terms; that every vector is finite, of unit length and the right dimension;
 // that term ids are dense and every one used is known; that no row belongs to nothing; and that ids
-// lie below the counters. `on_problem` gets one sentence for each fault. Memory: proportional to
-// the number of documents. The status is an error only when the store cannot be read at all.
-absl::Status VerifyStore(const RowStore& store,
+// lie below the counters. Of segments it checks that they are what the manifests name; with `deep`
+// every posting, link and vector of them against the rows, too. `on_problem` gets one sentence for
+// each fault. Memory: proportional to the number of documents. The status is an error only when the
+// store cannot be read at all. No segment file may be deleted meanwhile (Store::Verify sees to
+// that).
+absl::Status VerifyStore(const RowStore& store, const SegmentFiles& files, bool deep,
                          absl::FunctionRef<void(const std::string& problem)> on_problem,
                          VerifyReport* report);
 

@@ -29,6 +29,7 @@ absl::StatusOr<std::unique_ptr<Engine>> StoreFlags::Open(bool writable, bool cre
   options.create_if_missing = create;
   options.read_only = !writable;
   options.embedder = embedder;
+  options.seal_chunks = seal_chunks;
   absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Open(store, options);
   // A damaged model, for example: not the command line's fault.
   if (absl::IsInvalidArgument(engine.status())) {

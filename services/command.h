@@ -38,6 +38,7 @@ struct StoreFlags {
   std::string store;
   std::string collection = "default";
   std::string embedder;
+  size_t seal_chunks = 0;  // EngineOptions::seal_chunks
 
   void Register(CLI::App* command, bool with_collection = true);
   // InvalidArgument when no store is named, and for nothing else.
@@ -60,6 +61,10 @@ std::unique_ptr<Command> MakeDeleteCommand();
 std::unique_ptr<Command> MakeListCommand();
 std::unique_ptr<Command> MakeStatsCommand();
 std::unique_ptr<Command> MakeVerifyCommand();
+std::unique_ptr<Command> MakeCompactCommand();
+std::unique_ptr<Command> MakeReindexCommand();
+std::unique_ptr<Command> MakeSnapshotCommand();
+std::unique_ptr<Command> MakeRestoreCommand();
 // `root` is the complete command line, which the script is made from.
 std::unique_ptr<Command> MakeCompletionCommand(const CLI::App* root);
 

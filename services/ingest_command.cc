@@ -54,13 +54,24 @@ class IngestCommand : public Command {
         ->capture_default_str();
     c->add_option("--threads", options_.threads, "Threads that chunk and embed (0: one per core)")
         ->check(CLI::Range(0, 1024));
+    vector_index_ = c->add_option("--vector-index", vector_index_value_,
+                                  "Of large segments: hnsw (default), flat (exact) or ivf-pq")
+                        ->check(CLI::IsMember({"hnsw", "flat", "ivf-pq"}));
+    vector_encoding_ = c->add_option("--vector-encoding", vector_encoding_value_,
+                                     "int8 (default), bfloat16 or float32")
+                           ->check(CLI::IsMember({"int8", "bfloat16", "float32"}));
+    c->add_option("--seal-chunks", flags_.seal_chunks,
+                  "Chunks kept in memory before they become a segment (default 32768)")
+        ->check(CLI::Range(1, 10'000'000));
+    c->add_flag("--bulk", options_.bulk,
+                "A large initial load: larger batches and segments, less writing");
     c->add_flag("--strict", options_.strict, "Stop at the first record that cannot be read");
     c->add_flag("--acks", acks_, "Print each document's id once it is on disk");
     c->add_flag("--json", json_, "Print the summary as JSON");
     c->footer(
         "Documents are found by content and extension: plain text, Markdown, HTML, JSONL\n"
         "({_id, title, text, metadata}), TREC SGML. Running the same command again continues:\n"
-        "unchanged documents are skipped.\n\n"
+        "unchanged documents are skipped, also with --bulk.\n\n"
         "Examples:\n"
         "  cairn ingest --store my.store manuals/ notes.md\n"
         "  cairn ingest --store my.store --metadata lang=en --metadata year=2024 corpus.jsonl\n"
@@ -84,6 +95,8 @@ class IngestCommand : public Command {
     if (tokens_->count() > 0) options_.create.chunk_tokens = tokens_value_;
     if (overlap_->count() > 0) options_.create.overlap_tokens = overlap_value_;
     if (analyzer_->count() > 0) options_.create.analyzer = analyzer_value_;
+    if (vector_index_->count() > 0) options_.create.vector_index = vector_index_value_;
+    if (vector_encoding_->count() > 0) options_.create.vector_encoding = vector_encoding_value_;
 
     struct stat st;
     if (!flags_.store.empty() && ::lstat(flags_.store.c_str(), &st) != 0) {
@@ -113,11 +126,19 @@ class IngestCommand : public Command {
     options_.report = &stored;
     const auto start = std::chrono::steady_clock::now();
     absl::StatusOr<IngestReport> report = (*engine)->IngestPaths(paths_, options_);
+    // Or a store that is filled by many short runs would never get to it. What is stored is stored
+    // even if this fails, and the next run tries again.
+    const absl::Status sealed =
+        report.ok() ? (*engine)->AwaitSeals(options_.collection) : absl::OkStatus();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     bar.Clear();
     if (report.ok() || stored.bytes > 0) Print(stored, took.count());
     // Before anything is read, the settings are at fault; after that, the input.
     if (!report.ok()) return shown == 0 ? Fail(report.status()) : FailInput(report.status());
+    if (!sealed.ok()) {
+      std::fprintf(stderr, "cairn: stored, but not all in segments yet: %s\n",
+                   std::string(sealed.message()).c_str());
+    }
     if (report->created + report->replaced + report->unchanged > 0) return kExitOk;
     if (report->issues > 0) return kExitError;
     std::fprintf(stderr, "cairn: no documents there\n");
@@ -142,12 +163,14 @@ class IngestCommand : public Command {
   StoreFlags flags_;
   IngestOptions options_;
   std::vector<std::string> paths_, metadata_;
-  std::string chunker_value_, analyzer_value_;
+  std::string chunker_value_, analyzer_value_, vector_index_value_, vector_encoding_value_;
   uint32_t tokens_value_ = 0, overlap_value_ = 0;
   CLI::Option* chunker_ = nullptr;
   CLI::Option* tokens_ = nullptr;
   CLI::Option* overlap_ = nullptr;
   CLI::Option* analyzer_ = nullptr;
+  CLI::Option* vector_index_ = nullptr;
+  CLI::Option* vector_encoding_ = nullptr;
   bool acks_ = false, json_ = false;
 };
 

@@ -85,6 +85,12 @@ Json ToJson(const StoreInfo& info) {
                            {"terms", c.terms},
                            {"average_terms", c.average_terms},
                            {"memory_bytes", c.memory_bytes},
+                           {"mapped_bytes", c.mapped_bytes},
+                           {"segments", c.segments},
+                           {"tail_chunks", c.tail_chunks},
+                           {"dead_chunks", c.dead_chunks},
+                           {"vector_index", c.vector_index},
+                           {"vector_encoding", c.vector_encoding},
                            {"chunker", c.chunker},
                            {"chunk_tokens", c.chunk_tokens},
                            {"overlap_tokens", c.overlap_tokens},
@@ -98,13 +104,10 @@ Json ToJson(const StoreInfo& info) {
 }
 
 Json ToJson(const VerifyResult& result) {
-  return {{"sound", result.problem_count == 0},
-          {"collections", result.collections},
-          {"documents", result.documents},
-          {"chunks", result.chunks},
-          {"vectors", result.vectors},
-          {"terms", result.terms},
-          {"problem_count", result.problem_count},
+  return {{"sound", result.problem_count == 0}, {"collections", result.collections},
+          {"documents", result.documents},      {"chunks", result.chunks},
+          {"vectors", result.vectors},          {"terms", result.terms},
+          {"segments", result.segments},        {"problem_count", result.problem_count},
           {"problems", result.problems}};
 }
 

@@ -46,6 +46,10 @@ int Main(int argc, char** argv) {
   add(MakeListCommand());
   add(MakeStatsCommand());
   add(MakeVerifyCommand());
+  add(MakeCompactCommand());
+  add(MakeReindexCommand());
+  add(MakeSnapshotCommand());
+  add(MakeRestoreCommand());
   add(MakeCompletionCommand(&app));
 
   try {

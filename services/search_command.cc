@@ -44,6 +44,7 @@ class SearchCommand : public Command {
             ->check(CLI::IsMember({"chunk", "document"}));
     c->add_option("--k1", request_.k1, "BM25 k1")->capture_default_str();
     c->add_option("--b", request_.b, "BM25 b")->capture_default_str();
+    c->add_flag("--exact", request_.exact, "Compare with every vector, not through the graph");
     c->add_flag("--explain", explain_, "Show ranks, scores and timings of each part");
     c->add_flag("--full", full_, "Show whole passages");
     c->add_flag("--json", json_, "Print JSON");

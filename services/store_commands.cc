@@ -1,4 +1,4 @@
-// stats, verify.
+// stats, verify, compact, reindex, snapshot, restore.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -40,6 +40,12 @@ class StatsCommand : public Command {
                   static_cast<unsigned long>(c.terms), c.average_terms, c.analyzer.c_str());
       std::printf("  vectors    %u dimensions (embedder %s)\n", c.dim,
                   c.embedder_fingerprint.c_str());
+      std::printf("             %s, %s\n", c.vector_index.c_str(), c.vector_encoding.c_str());
+      std::printf(
+          "  segments   %lu, %s mapped; %lu chunks not in one yet, %lu deleted ones still\n",
+          static_cast<unsigned long>(c.segments),
+          HumanBytes(static_cast<double>(c.mapped_bytes)).c_str(),
+          static_cast<unsigned long>(c.tail_chunks), static_cast<unsigned long>(c.dead_chunks));
       std::printf("  in memory  %s\n", HumanBytes(static_cast<double>(c.memory_bytes)).c_str());
     }
     return kExitOk;
@@ -56,6 +62,7 @@ class VerifyCommand : public Command {
     CLI::App* c = app->add_subcommand("verify", "Check every row, span and checksum of a store");
     flags_.Register(c, false);
     c->add_flag("--json", json_, "Print JSON");
+    c->add_flag("--deep", deep_, "Also compare every segment with the rows it was built from");
     c->footer(
         "Exits with 3 when something is damaged.\n\n"
         "Example:\n  cairn verify --store my.store");
@@ -65,17 +72,19 @@ class VerifyCommand : public Command {
   int Run() override {
     absl::StatusOr<std::unique_ptr<Engine>> engine = flags_.Open(false);
     if (!engine.ok()) return Fail(engine.status());
-    absl::StatusOr<VerifyResult> result = (*engine)->Verify();
+    absl::StatusOr<VerifyResult> result = (*engine)->Verify(deep_);
     if (!result.ok()) return Fail(result.status());
     if (json_) {
       std::printf("%s\n", Dump(ToJson(*result)).c_str());
     } else {
       for (const std::string& p : result->problems) std::printf("%s\n", p.c_str());
       std::fprintf(
-          stderr, "%lu collections, %lu documents, %lu chunks, %lu vectors, %lu terms: %s\n",
+          stderr,
+          "%lu collections, %lu documents, %lu chunks, %lu vectors, %lu terms, %lu segments: %s\n",
           static_cast<unsigned long>(result->collections),
           static_cast<unsigned long>(result->documents), static_cast<unsigned long>(result->chunks),
           static_cast<unsigned long>(result->vectors), static_cast<unsigned long>(result->terms),
+          static_cast<unsigned long>(result->segments),
           result->problem_count == 0
               ? "sound"
               : (std::to_string(result->problem_count) + " problems").c_str());
@@ -86,11 +95,106 @@ class VerifyCommand : public Command {
  private:
   StoreFlags flags_;
   bool json_ = false;
+  bool deep_ = false;
+};
+
+// A command that changes nothing but how the index is stored.
+class RebuildCommand : public Command {
+ public:
+  using Rebuild = absl::Status (Engine::*)();
+  RebuildCommand(const char* name, const char* description, const char* footer, Rebuild rebuild)
+      : name_(name), description_(description), footer_(footer), rebuild_(rebuild) {}
+
+  CLI::App* Register(CLI::App* app) override {
+    CLI::App* c = app->add_subcommand(name_, description_);
+    flags_.Register(c, false);
+    c->footer(footer_);
+    return c;
+  }
+
+  int Run() override {
+    absl::StatusOr<std::unique_ptr<Engine>> engine = flags_.Open(true);
+    if (!engine.ok()) return Fail(engine.status());
+    const absl::Status s = (engine->get()->*rebuild_)();
+    return s.ok() ? kExitOk : Fail(s);
+  }
+
+ private:
+  const char* const name_;
+  const char* const description_;
+  const char* const footer_;
+  const Rebuild rebuild_;
+  StoreFlags flags_;
+};
+
+class SnapshotCommand : public Command {
+ public:
+  CLI::App* Register(CLI::App* app) override {
+    CLI::App* c = app->add_subcommand("snapshot", "Copy a store as it is now into a new directory");
+    flags_.Register(c, false);
+    c->add_option("DIRECTORY", directory_, "Where to; must not exist")->required();
+    c->footer(
+        "Files that never change are shared with the store (hard links) where the file system\n"
+        "allows it, so a snapshot is quick and small. It can be opened like any store; cairn\n"
+        "restore makes an independent store of it.\n\n"
+        "Example:\n  cairn snapshot --store my.store backups/monday");
+    return c;
+  }
+
+  int Run() override {
+    absl::StatusOr<std::unique_ptr<Engine>> engine = flags_.Open(true);
+    if (!engine.ok()) return Fail(engine.status());
+    const absl::Status s = (*engine)->Snapshot(directory_);
+    return s.ok() ? kExitOk : Fail(s);
+  }
+
+ private:
+  StoreFlags flags_;
+  std::string directory_;
+};
+
+class RestoreCommand : public Command {
+ public:
+  CLI::App* Register(CLI::App* app) override {
+    CLI::App* c = app->add_subcommand("restore", "Make a store from a snapshot");
+    flags_.Register(c, false);
+    c->add_option("SNAPSHOT", snapshot_, "What cairn snapshot made")->required();
+    c->footer(
+        "The snapshot stays as it is. --store names the new store, which must not exist.\n\n"
+        "Example:\n  cairn restore --store my.store backups/monday");
+    return c;
+  }
+
+  int Run() override {
+    if (flags_.store.empty()) return FailUsage("no store: use --store or CAIRN_STORE");
+    const absl::Status s = Engine::Restore(snapshot_, flags_.store);
+    return s.ok() ? kExitOk : Fail(s);
+  }
+
+ private:
+  StoreFlags flags_;
+  std::string snapshot_;
 };
 
 }  // namespace
 
 std::unique_ptr<Command> MakeStatsCommand() { return std::make_unique<StatsCommand>(); }
 std::unique_ptr<Command> MakeVerifyCommand() { return std::make_unique<VerifyCommand>(); }
+std::unique_ptr<Command> MakeCompactCommand() {
+  return std::make_unique<RebuildCommand>(
+      "compact", "Merge a store's index into one segment a collection",
+      "The fastest to search, without anything deleted. Takes about as long as building the\n"
+      "index did.\n\nExample:\n  cairn compact --store my.store",
+      &Engine::Compact);
+}
+std::unique_ptr<Command> MakeReindexCommand() {
+  return std::make_unique<RebuildCommand>(
+      "reindex", "Build a store's segments anew from its rows",
+      "Needed only when segments are suspected to be wrong: damaged ones are found and built\n"
+      "anew by themselves.\n\nExample:\n  cairn reindex --store my.store",
+      &Engine::Reindex);
+}
+std::unique_ptr<Command> MakeSnapshotCommand() { return std::make_unique<SnapshotCommand>(); }
+std::unique_ptr<Command> MakeRestoreCommand() { return std::make_unique<RestoreCommand>(); }
 
 }  // namespace cairn::services

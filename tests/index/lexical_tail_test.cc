@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "index/posting_source.h"
 #include "index/slot_set.h"
 #include "tests/support/zipf_collection.h"
 
@@ -47,30 +48,53 @@ TEST(LexicalTail, KeepsStatistics) {
   EXPECT_EQ(tail.Append(4, {{2, 4}}), 1u);
   EXPECT_EQ(tail.Append(0, {}), 2u);
   EXPECT_EQ(tail.slots(), 3u);
-  EXPECT_EQ(tail.live_slots(), 3u);
   EXPECT_EQ(tail.total_length(), 9u);
-  EXPECT_EQ(tail.length(1), 4u);
+  EXPECT_EQ(tail.lengths(), (std::vector<uint32_t>{5, 4, 0}));
   EXPECT_EQ(tail.DocumentFrequency(0), 1u);
   EXPECT_EQ(tail.DocumentFrequency(1), 0u);
   EXPECT_EQ(tail.DocumentFrequency(2), 2u);
   EXPECT_EQ(tail.DocumentFrequency(99), 0u);
 }
 
-TEST(LexicalTail, RemoveTakesASlotOutOfTheStatisticsOnly) {
+TEST(LexicalTail, LeavesOutSlotsThatAreNotAllowed) {
   LexicalTail tail;
   tail.Append(5, {{0, 3}, {2, 2}});
   tail.Append(4, {{2, 4}});
-  tail.Remove(5, {{0, 3}, {2, 2}});
-  EXPECT_EQ(tail.slots(), 2u);
-  EXPECT_EQ(tail.live_slots(), 1u);
-  EXPECT_EQ(tail.total_length(), 4u);
-  EXPECT_EQ(tail.DocumentFrequency(0), 0u);
-  EXPECT_EQ(tail.DocumentFrequency(2), 1u);
   SlotSet live(2, true);
   const LexicalQuery query = OneTerm(2, 1, 4);
   EXPECT_EQ(Slots(tail.Search(query, 10, live)), (std::vector<Slot>{1, 0}));
   live.Clear(0);
   EXPECT_EQ(Slots(tail.Search(query, 10, live)), (std::vector<Slot>{1}));
+}
+
+TEST(LexicalTail, GivesItsPostingsBack) {
+  std::mt19937 rng(12);
+  const ZipfTerms zipf(500, 1.0);
+  LexicalTail tail;
+  std::map<TermId, std::vector<Posting>> expected;
+  for (Slot slot = 0; slot < 3000; ++slot) {
+    std::vector<TermCount> terms = zipf.Chunk(rng() % 40, 0.3, rng);
+    if (slot % 9 == 0 && !terms.empty()) terms.back().count = 250 + rng() % 1'000'000;
+    for (TermCount& t : terms) {
+      t.term *= 3;  // Ids between them have no postings.
+      expected[t.term].push_back({slot, t.count});
+    }
+    tail.Append(40, terms);
+  }
+  std::vector<TermId> terms;
+  tail.postings().AppendTerms(&terms);
+  ASSERT_EQ(terms.size(), expected.size());
+  std::vector<Posting> postings = {{9, 9}};
+  for (size_t i = 0; const auto& [term, list] : expected) {
+    EXPECT_EQ(terms[i++], term);
+    tail.postings().Decode(term, &postings);
+    ASSERT_EQ(postings, list);
+    EXPECT_EQ(tail.postings().Frequency(term), list.size());
+  }
+  tail.postings().Decode(1, &postings);
+  EXPECT_TRUE(postings.empty());
+  EXPECT_EQ(tail.postings().Frequency(1), 0u);
+  EXPECT_EQ(tail.postings().Frequency(UINT32_MAX), 0u);
 }
 
 TEST(LexicalTail, ScoresByTheFormula) {
@@ -290,10 +314,7 @@ TEST_P(LexicalTailProperty, PrunedSearchEqualsExhaustiveSearch) {
     const uint32_t length = shape.equal_lengths ? shape.longest : rng() % (shape.longest + 1);
     const std::vector<TermCount> terms = zipf.Chunk(length, slot % 2 == 0 ? 0.4 : 0.0, rng);
     tail.Append(length, terms);
-    if (rng() % 10 == 0) {
-      tail.Remove(length, terms);
-      live.Clear(slot);
-    }
+    if (rng() % 10 == 0) live.Clear(slot);
   }
   const std::vector<SlotSet> sets = {live, SlotSet(shape.slots, true),
                                      RandomSet(shape.slots, 2, rng),

@@ -87,8 +87,8 @@ class StoreTest : public ::testing::Test {
   std::vector<std::string> Problems() {
     std::vector<std::string> problems;
     VerifyReport report;
-    const absl::Status s = VerifyStore(
-        store_->rows(), [&](const std::string& p) { problems.push_back(p); }, &report);
+    const absl::Status s = store_->Verify(
+        true, [&](const std::string& p) { problems.push_back(p); }, &report);
     EXPECT_TRUE(s.ok()) << s;
     return problems;
   }
@@ -113,8 +113,8 @@ TEST_F(StoreTest, WhatIsWrittenIsFoundAtOnceAndAfterReopening) {
 TEST_F(StoreTest, TheSameContentAgainWritesNothing) {
   Upsert({Prepare("a", "red fox")});
   EXPECT_THAT(Upsert({Prepare("a", "red fox")}), ElementsAre(WriteOutcome::kUnchanged));
-  EXPECT_TRUE(collection_->IsCurrent("a", Prepare("a", "red fox").content_hash));
-  EXPECT_FALSE(collection_->IsCurrent("a", Prepare("a", "red wolf").content_hash));
+  EXPECT_TRUE(*collection_->IsCurrent("a", Prepare("a", "red fox").content_hash));
+  EXPECT_FALSE(*collection_->IsCurrent("a", Prepare("a", "red wolf").content_hash));
   EXPECT_EQ(collection_->Stats().chunks, 1u);
 }
 

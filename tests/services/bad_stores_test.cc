@@ -42,8 +42,8 @@ class BadStores : public CliTest {
 
 TEST_F(BadStores, ANewerFormatIsRefusedByNameAndLeftAlone) {
   const std::string format = Read("FORMAT");
-  dir_.Write("store/FORMAT", "cairn store\nformat 2\nuuid elsewhere\nand more to come\n");
-  ExpectRefused("format 2");
+  dir_.Write("store/FORMAT", "cairn store\nformat 3\nuuid elsewhere\nand more to come\n");
+  ExpectRefused("format 3");
   ExpectRefused("newer cairn");
   dir_.Write("store/FORMAT", format);
   EXPECT_EQ(StoredText(path_), kText);

@@ -108,7 +108,7 @@ class CliTest : public ::testing::Test {
     return document.is_object() ? document.value("text", "") : "";
   }
   void ExpectSound() const {
-    const ProcessResult verified = Cairn(OnStore("verify", {"--json"}));
+    const ProcessResult verified = Cairn(OnStore("verify", {"--deep", "--json"}));
     EXPECT_EQ(verified.exit_code, kOk) << verified.err;
     EXPECT_EQ(ParseJson(verified)["sound"], true) << verified.out;
   }

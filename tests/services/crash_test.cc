@@ -51,6 +51,77 @@ TEST_F(Crash, AcknowledgedDocumentsOutliveAKillAtAnyMoment) {
   }
 }
 
+TEST_F(Crash, AKillWhileSegmentsAreSealedAndMergedLosesNothing) {
+  // So small that the background is at work all the time.
+  SetIngestFlags({"--seal-chunks", "150"});
+  Collection before;
+  int kills = kKills;
+  for (uint32_t generation = 1; kills > 0; ++generation) {
+    ASSERT_LT(generation, 100u) << "the kills come too late";
+    const Collection now = Generate(kDocuments, generation);
+    const std::string path = WriteCollection("in.jsonl", now);
+    if (generation == 1) {
+      ASSERT_NO_FATAL_FAILURE(TimeFullRun(path));
+    }
+    ASSERT_NO_FATAL_FAILURE(KillUntilComplete(path, now, before, &kills));
+    if (HasNonfatalFailure()) return;
+    if (kills == 0) {
+      ASSERT_NO_FATAL_FAILURE(Complete(path, now));
+    }
+    before = now;
+  }
+}
+
+TEST_F(Crash, AKilledBulkLoadGoesOnWhereItStopped) {
+  SetIngestFlags({"--bulk", "--seal-chunks", "150"});
+  const Collection documents = Generate(kDocuments, 1);
+  const std::string path = WriteCollection("in.jsonl", documents);
+  ASSERT_NO_FATAL_FAILURE(TimeFullRun(path));
+  for (int i = 0; i < 10; ++i) {
+    std::filesystem::remove_all(store_);
+    int kills = 2;
+    ASSERT_NO_FATAL_FAILURE(KillUntilComplete(path, documents, {}, &kills));
+    ASSERT_NO_FATAL_FAILURE(Complete(path, documents));
+  }
+}
+
+TEST_F(Crash, AKilledSnapshotIsNotThereOrComplete) {
+  SetIngestFlags({"--seal-chunks", "500"});
+  const Collection documents = Generate(kDocuments, 1);
+  const std::string path = WriteCollection("in.jsonl", documents);
+  ASSERT_NO_FATAL_FAILURE(Complete(path, documents));
+  const std::string copy = dir_.file("copy");
+  const auto start = Process::Clock::now();
+  ASSERT_EQ(Cairn(OnStore("snapshot", {copy})).exit_code, kOk);
+  const auto whole =
+      std::chrono::duration_cast<std::chrono::microseconds>(Process::Clock::now() - start);
+  const std::string listed = Cairn(OnStore("list")).out;
+  std::mt19937 random(7);
+  int complete = 0;
+  for (int i = 0; i < kKills; ++i) {
+    std::filesystem::remove_all(copy);
+    Process process(Options(OnStore("snapshot", {copy})));
+    process.RunFor(std::chrono::microseconds(
+        std::uniform_int_distribution<int64_t>(0, whole.count())(random)));
+    process.Signal(SIGKILL);
+    process.Wait();
+    ExpectSound();
+    if (std::filesystem::exists(copy)) {
+      ++complete;
+      const ProcessResult verified = Cairn({"verify", "--deep", "--store", copy});
+      EXPECT_EQ(verified.exit_code, kOk) << verified.out;
+      EXPECT_EQ(Cairn({"list", "--store", copy}).out, listed);
+    }
+  }
+  // What the kills left is not in the way of the next one, nor of a store made from it.
+  std::filesystem::remove_all(copy);
+  ASSERT_EQ(Cairn(OnStore("snapshot", {copy})).exit_code, kOk);
+  const std::string restored = dir_.file("restored");
+  ASSERT_EQ(Cairn({"restore", "--store", restored, copy}).exit_code, kOk);
+  EXPECT_EQ(Cairn({"list", "--store", restored}).out, listed);
+  EXPECT_LT(complete, kKills) << "no kill hit";
+}
+
 TEST_F(Crash, AKillWhileTheStoreIsMadeIsNotInTheWayOfTheNextRun) {
   const Collection documents = Generate(20, 1);
   const std::string path = WriteCollection("in.jsonl", documents);

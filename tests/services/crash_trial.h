@@ -36,7 +36,7 @@ class CrashTest : public CliTest {
                          int* kills) {
     std::set<std::string> acknowledged;
     while (*kills > 0) {
-      Process process(Options(OnStore("ingest", {"--acks", path})));
+      Process process(Options(OnStore("ingest", IngestArguments(path))));
       const bool hit = process.RunFor(RandomMoment());
       process.Signal(SIGKILL);
       const ProcessResult result = process.Wait();
@@ -54,9 +54,12 @@ class CrashTest : public CliTest {
     }
   }
 
+  // Flags of every ingestion.
+  void SetIngestFlags(Strings flags) { ingest_flags_ = std::move(flags); }
+
   // Once more, undisturbed: all is there.
   void Complete(const std::string& path, const Collection& now) {
-    const ProcessResult result = Ingest({"--acks", path});
+    const ProcessResult result = Ingest(IngestArguments(path));
     ASSERT_EQ(result.exit_code, kOk) << result.err;
     std::set<std::string> acknowledged;
     for (std::string& id : Lines(result.out)) acknowledged.insert(std::move(id));
@@ -67,17 +70,26 @@ class CrashTest : public CliTest {
   // Learns how long the whole of `path` takes, with a store of its own.
   void TimeFullRun(const std::string& path) {
     const auto start = Process::Clock::now();
-    const ProcessResult r = Cairn({"ingest", "--acks", "--store", dir_.file("timing"), path});
+    Strings arguments = IngestArguments(path);
+    arguments.insert(arguments.begin(), {"ingest", "--store", dir_.file("timing")});
+    const ProcessResult r = Cairn(arguments);
     ASSERT_EQ(r.exit_code, kOk) << r.err;
     full_run_ =
         std::chrono::duration_cast<std::chrono::microseconds>(Process::Clock::now() - start);
     std::filesystem::remove_all(dir_.file("timing"));
   }
 
- private:
+  // Within the time that a full run takes.
   std::chrono::microseconds RandomMoment() {
     return std::chrono::microseconds(
         std::uniform_int_distribution<int64_t>(0, full_run_.count())(random_));
+  }
+
+ private:
+  Strings IngestArguments(const std::string& path) const {
+    Strings arguments = ingest_flags_;
+    arguments.insert(arguments.end(), {"--acks", path});
+    return arguments;
   }
 
   // Every acknowledged document is listed, every listed one is whole, and the store is sound.
@@ -110,6 +122,7 @@ class CrashTest : public CliTest {
     EXPECT_EQ(StoredText(one), (*engine)->Get("default", one)->text);
   }
 
+  Strings ingest_flags_;
   std::mt19937 random_{20240229};
   std::chrono::microseconds full_run_{0};
 };

@@ -1,0 +1,445 @@
+// The background half of Collection: sealing tails, merging segments, building them anew.
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "index/collection.h"
+
+namespace cairn::index {
+namespace {
+
+// Waiting is on conditions under a mutex, and on the maintenance threads' end, which is under none.
+constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
+// Segments with fewer dead chunks than this are not built anew for them.
+constexpr uint64_t kMinDead = 1000;
+// Of a chunk in a segment, besides its vector: postings, a graph's links, document.
+constexpr uint64_t kChunkBytes = 900;
+
+}  // namespace
+
+// One build, from when its inputs were claimed.
+struct Collection::Job {
+  std::vector<SegmentBuildInput> inputs;
+  uint64_t file = 0;
+
+  bool Has(const Part* part) const {
+    return std::any_of(inputs.begin(), inputs.end(),
+                       [&](const SegmentBuildInput& i) { return i.part.get() == part; });
+  }
+};
+
+void Collection::NotifyMaintenance() {
+  if (context_.maintenance != nullptr) context_.maintenance->Notify(weak_from_this());
+}
+
+void Collection::FreezeIfFull() {
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    const IndexOptions& options = *context_.options;
+    const size_t full = bulk_loads_ > 0 ? options.bulk_seal_chunks : options.seal_chunks;
+    if (parts_.back().part->slots() < full) return;
+  }
+  FreezeActive();
+  NotifyMaintenance();
+}
+
+void Collection::FreezeActive() {
+  absl::MutexLock lock(&mutex_);
+  Tail& full = active();
+  if (full.slots() == 0) return;
+  const ChunkId end = full.SlotChunk(static_cast<Slot>(full.slots() - 1)) + 1;
+  full.Close(end);
+  std::shared_ptr<Tail> tail = NewTail(end);
+  parts_.push_back({tail, nullptr});
+}
+
+size_t Collection::WaitingTails() const {
+  size_t waiting = 0;
+  for (size_t i = 0; i + 1 < parts_.size(); ++i) waiting += parts_[i].segment == nullptr;
+  return waiting;
+}
+
+// Where nothing will be sealed, because of a failure or at the end, waiting would be for ever.
+bool Collection::HasRoom() const {
+  return WaitingTails() <= context_.options->max_waiting_tails || !job_status_.ok() ||
+         context_.maintenance == nullptr || !context_.maintenance->running();
+}
+
+bool Collection::NoneWaits() const {
+  return WaitingTails() == 0 || !job_status_.ok() || context_.maintenance == nullptr ||
+         !context_.maintenance->running();
+}
+
+bool Collection::MayClaimAll() const { return !paused_ && jobs_ == 0; }
+
+bool Collection::NothingDue() const {
+  size_t first = 0;
+  size_t count = 0;
+  return NoneWaits() && ((jobs_ == 0 && !PickJob(&first, &count)) || !job_status_.ok() ||
+                         context_.maintenance == nullptr || !context_.maintenance->running());
+}
+
+void Collection::AwaitRoom() {
+  absl::MutexLock lock(&mutex_);
+  while (!mutex_.AwaitWithTimeout(absl::Condition(this, &Collection::HasRoom), kPollInterval)) {
+  }
+}
+
+absl::Status Collection::AwaitSeals() {
+  absl::MutexLock lock(&mutex_);
+  while (!mutex_.AwaitWithTimeout(absl::Condition(this, &Collection::NoneWaits), kPollInterval)) {
+  }
+  return WaitingTails() == 0 ? absl::OkStatus() : job_status_;
+}
+
+absl::Status Collection::AwaitIdle() {
+  NotifyMaintenance();
+  absl::MutexLock lock(&mutex_);
+  while (!mutex_.AwaitWithTimeout(absl::Condition(this, &Collection::NothingDue), kPollInterval)) {
+  }
+  return job_status_;
+}
+
+Collection::BulkLoad::BulkLoad(Collection* collection) : collection_(collection) {
+  absl::MutexLock lock(&collection_->mutex_);
+  ++collection_->bulk_loads_;
+}
+
+Collection::BulkLoad::~BulkLoad() {
+  {
+    absl::MutexLock lock(&collection_->mutex_);
+    --collection_->bulk_loads_;
+  }
+  collection_->NotifyMaintenance();
+}
+
+absl::Status Collection::BulkLoad::Finish() {
+  {
+    absl::MutexLock lock(&collection_->write_mutex_);
+    collection_->FreezeActive();
+  }
+  collection_->NotifyMaintenance();
+  return collection_->AwaitSeals();
+}
+
+bool Collection::PickJob(size_t* first, size_t* count) const {
+  if (paused_) return false;
+  // Tails first: they hold memory, and writers may wait for them.
+  for (size_t i = 0; i + 1 < parts_.size(); ++i) {
+    if (parts_[i].segment != nullptr || parts_[i].busy) continue;
+    *first = i;
+    *count = 1;
+    return true;
+  }
+  return bulk_loads_ == 0 && compactions_ == 0 && PickMerge(first, count);
+}
+
+bool Collection::PickMerge(size_t* first, size_t* count) const {
+  const IndexOptions& options = *context_.options;
+  const auto usable = [&](size_t i) {
+    mutex_.AssertReaderHeld();
+    return parts_[i].segment != nullptr && !parts_[i].busy;
+  };
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    if (!usable(i)) continue;
+    const uint64_t slots = parts_[i].part->slots();
+    const uint64_t dead = slots - parts_[i].part->live_slots();
+    const bool many = dead >= kMinDead && static_cast<double>(dead) >
+                                              options.max_dead_share * static_cast<double>(slots);
+    if (!many && dead < slots) continue;
+    *first = i;
+    *count = 1;
+    return true;
+  }
+  // Of the windows in which no segment outweighs the others, the one of the least work. So a chunk
+  // is written about once for each doubling of its segment, and ranges stay in order.
+  uint64_t least = std::numeric_limits<uint64_t>::max();
+  for (size_t begin = 0; begin + options.merge_factor <= parts_.size(); ++begin) {
+    uint64_t sum = 0;
+    uint64_t largest = 0;
+    bool all = true;
+    for (size_t i = begin; i < begin + options.merge_factor; ++i) {
+      all = all && usable(i);
+      sum += parts_[i].part->live_slots();
+      largest = std::max(largest, parts_[i].part->live_slots());
+    }
+    if (!all || largest * options.merge_factor > 2 * sum || sum > options.max_merged_chunks ||
+        sum >= least) {
+      continue;
+    }
+    least = sum;
+    *first = begin;
+    *count = options.merge_factor;
+  }
+  return least < std::numeric_limits<uint64_t>::max();
+}
+
+std::shared_ptr<Collection::Job> Collection::ClaimJob(size_t first, size_t count) {
+  auto job = std::make_shared<Job>();
+  for (size_t i = first; i < first + count; ++i) {
+    parts_[i].busy = true;
+    job->inputs.push_back({parts_[i].part, parts_[i].part->live()});
+  }
+  job->file = next_file_++;
+  ++jobs_;
+  return job;
+}
+
+MaintenanceClient::Outcome Collection::RunJob(const std::atomic<bool>& cancel) {
+  std::shared_ptr<Job> job;
+  {
+    absl::MutexLock lock(&mutex_);
+    size_t first = 0;
+    size_t count = 0;
+    if (!PickJob(&first, &count)) return Outcome::kIdle;
+    job = ClaimJob(first, count);
+  }
+  const absl::Status s = RunClaimed(job.get(), cancel);
+  if (s.ok()) return Outcome::kWorked;
+  return absl::IsCancelled(s) ? Outcome::kIdle : Outcome::kFailed;
+}
+
+SegmentBuildOptions Collection::BuildOptions() const {
+  SegmentBuildOptions options;
+  options.vectors = context_.options->vectors;
+  options.vectors.kind = row_.settings.vector_index;
+  options.vectors.encoding = row_.settings.vector_encoding;
+  options.limiter = context_.limiter;
+  return options;
+}
+
+absl::Status Collection::CheckSpace(const std::vector<SegmentBuildInput>& inputs) const {
+  uint64_t needed = context_.options->min_free_bytes;
+  for (const SegmentBuildInput& input : inputs) {
+    const uint64_t mapped = input.part->MappedBytes();
+    needed +=
+        mapped > 0 ? mapped : input.part->slots() * (kChunkBytes + 5 * uint64_t{row_.settings.dim});
+  }
+  struct statvfs info = {};
+  if (statvfs(context_.store->directory().c_str(), &info) != 0) return absl::OkStatus();
+  const uint64_t free = uint64_t{info.f_bavail} * info.f_frsize;
+  if (free >= needed) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("building a segment needs ", needed >> 20,
+                                                   " MiB of free disk space; there are ",
+                                                   free >> 20, " MiB"));
+}
+
+// Builds, publishes and commits; then the inputs are free again.
+absl::Status Collection::RunClaimed(Job* job, const std::atomic<bool>& cancel) {
+  SegmentFiles& files = *context_.files;
+  const auto build = [&]() -> absl::Status {
+    if (absl::Status s = CheckSpace(job->inputs); !s.ok()) return s;
+    if (absl::Status s = files.Prepare(); !s.ok()) return s;
+    const std::string path = files.TemporaryPath(row_.id, job->file);
+    absl::StatusOr<SegmentRow> row = BuildSegment(path, row_.id, row_.settings.dim, job->inputs,
+                                                  *context_.store, BuildOptions(), cancel);
+    if (!row.ok()) return row.status();
+    row->file = job->file;
+    if (absl::Status s = files.Publish(row_.id, job->file); !s.ok()) return s;
+    absl::StatusOr<std::shared_ptr<Segment>> segment =
+        Segment::Open(files.Path(row_.id, job->file), row_.id, row_.settings.dim, *row);
+    if (!segment.ok()) return segment.status();
+    return CommitJob(job, *row, *std::move(segment));
+  };
+  absl::Status s = build();
+  if (!s.ok()) files.Remove(row_.id, {job->file});
+  absl::MutexLock lock(&mutex_);
+  for (Entry& entry : parts_) {
+    if (job->Has(entry.part.get())) entry.busy = false;
+  }
+  --jobs_;
+  if (!absl::IsCancelled(s)) job_status_ = s;
+  return s;
+}
+
+absl::Status Collection::ApplyTombstones(Part* part) const {
+  ForwardRow forward;
+  return context_.store->Scan(Family::kTombstones, ChunkKey(row_.id, part->begin()),
+                              ChunkKey(row_.id, part->end()), nullptr,
+                              [&](std::string_view key, std::string_view value) -> absl::Status {
+                                absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
+                                if (!chunk.ok()) return chunk.status();
+                                if (absl::Status s = DecodeForward(key, value, &forward); !s.ok())
+                                  return s;
+                                part->RemoveChunk(*chunk, forward);
+                                return absl::OkStatus();
+                              });
+}
+
+ManifestRow Collection::ManifestWith(const Job& job, const SegmentRow* row) const {
+  ManifestRow manifest;
+  manifest.epoch = epoch_ + 1;
+  manifest.next_file = next_file_;
+  for (const Entry& entry : parts_) {
+    if (entry.part == job.inputs.front().part && row != nullptr) manifest.segments.push_back(*row);
+    if (entry.segment != nullptr && !job.Has(entry.part.get())) {
+      manifest.segments.push_back(entry.segment->row());
+    }
+  }
+  return manifest;
+}
+
+absl::Status Collection::CommitJob(Job* job, const SegmentRow& row,
+                                   std::shared_ptr<Segment> segment) {
+  const bool empty = segment->slots() == 0;
+  absl::MutexLock write_lock(&write_mutex_);
+  if (retired_) return absl::CancelledError("the collection was deleted");
+  if (absl::Status s = ApplyTombstones(segment.get()); !s.ok()) return s;
+  RowBatch batch;
+  // Tombstones of what is not in the new segment have done their work.
+  for (const SegmentBuildInput& input : job->inputs) {
+    for (Slot slot = 0; slot < input.live.size(); ++slot) {
+      if (input.live.Test(slot)) continue;
+      batch.Delete(Family::kTombstones, ChunkKey(row_.id, input.part->SlotChunk(slot)));
+    }
+  }
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    const std::string key = ManifestKey(row_.id);
+    batch.Put(Family::kDefault, key, Encode(key, ManifestWith(*job, empty ? nullptr : &row)));
+  }
+  if (absl::Status s = context_.store->Commit(std::move(batch)); !s.ok()) return s;
+  std::vector<uint64_t> old_files;
+  {
+    absl::MutexLock lock(&mutex_);
+    ++epoch_;
+    const auto first = std::find_if(parts_.begin(), parts_.end(), [&](const Entry& entry) {
+      return entry.part == job->inputs.front().part;
+    });
+    const auto last = first + static_cast<std::ptrdiff_t>(job->inputs.size());
+    for (auto entry = first; entry != last; ++entry) {
+      if (entry->segment != nullptr) old_files.push_back(entry->segment->row().file);
+    }
+    if (empty) {
+      parts_.erase(first, last);
+      old_files.push_back(row.file);
+    } else {
+      *first = {segment, segment};
+      parts_.erase(first + 1, last);
+    }
+  }
+  context_.files->Remove(row_.id, old_files);
+  return absl::OkStatus();
+}
+
+absl::Status Collection::Compact() {
+  const std::atomic<bool> never{false};
+  std::shared_ptr<Job> job;
+  {
+    absl::MutexLock write_lock(&write_mutex_);
+    if (retired_) return absl::FailedPreconditionError("the collection was deleted");
+    FreezeActive();
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    ++compactions_;
+    mutex_.Await(absl::Condition(this, &Collection::MayClaimAll));
+    const bool done =
+        parts_.size() == 1 || (parts_.size() == 2 && parts_[0].segment != nullptr &&
+                               parts_[0].part->live_slots() == parts_[0].part->slots());
+    if (!done) job = ClaimJob(0, parts_.size() - 1);
+  }
+  const absl::Status s = job == nullptr ? absl::OkStatus() : RunClaimed(job.get(), never);
+  {
+    absl::MutexLock lock(&mutex_);
+    --compactions_;
+  }
+  NotifyMaintenance();
+  return s;
+}
+
+absl::Status Collection::Reindex() {
+  {
+    // Nothing else is built meanwhile: its inputs are about to go. Not under write_mutex_, which
+    // the build at work needs to come to its end.
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(this, &Collection::MayClaimAll));
+    paused_ = true;
+  }
+  absl::Status s;
+  {
+    absl::MutexLock write_lock(&write_mutex_);
+    s = retired_ ? absl::FailedPreconditionError("the collection was deleted") : ReindexPaused();
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    paused_ = false;
+  }
+  NotifyMaintenance();
+  return s;
+}
+
+absl::Status Collection::ReindexPaused() {
+  const std::atomic<bool> never{false};
+  uint64_t file = 0;
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    file = next_file_;
+  }
+  SegmentFiles& files = *context_.files;
+  std::vector<Entry> fresh;
+  ManifestRow manifest;
+  std::vector<uint64_t> new_files;
+  const auto build = [&]() -> absl::Status {
+    if (absl::Status s = files.Prepare(); !s.ok()) return s;
+    for (ChunkId begin = 0;;) {
+      std::shared_ptr<Tail> tail = NewTail(begin);
+      absl::Status s = tail->Load(*context_.store, row_.id, std::numeric_limits<ChunkId>::max(),
+                                  context_.options->bulk_seal_chunks, terms_->size());
+      if (!s.ok() || tail->slots() == 0) return s;
+      tail->Close(tail->SlotChunk(static_cast<Slot>(tail->slots() - 1)) + 1);
+      begin = tail->end();
+      const std::vector<SegmentBuildInput> inputs = {{tail, tail->live()}};
+      if (s = CheckSpace(inputs); !s.ok()) return s;
+      absl::StatusOr<SegmentRow> row =
+          BuildSegment(files.TemporaryPath(row_.id, file), row_.id, row_.settings.dim, inputs,
+                       *context_.store, BuildOptions(), never);
+      if (!row.ok()) return row.status();
+      row->file = file;
+      new_files.push_back(file);
+      if (s = files.Publish(row_.id, file); !s.ok()) return s;
+      absl::StatusOr<std::shared_ptr<Segment>> segment =
+          Segment::Open(files.Path(row_.id, file), row_.id, row_.settings.dim, *row);
+      if (!segment.ok()) return segment.status();
+      manifest.segments.push_back(*row);
+      fresh.push_back({*segment, *segment});
+      ++file;
+    }
+  };
+  absl::Status s = build();
+  std::vector<uint64_t> old_files;
+  if (s.ok()) {
+    {
+      absl::ReaderMutexLock lock(&mutex_);
+      manifest.epoch = epoch_ + 1;
+    }
+    manifest.next_file = file;
+    RowBatch batch;
+    const std::string key = ManifestKey(row_.id);
+    batch.Put(Family::kDefault, key, Encode(key, manifest));
+    batch.DeleteRange(Family::kTombstones, CollectionPrefix(row_.id), CollectionEnd(row_.id));
+    s = context_.store->Commit(std::move(batch));
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    next_file_ = std::max(next_file_, file + 1);
+    if (s.ok()) {
+      for (const Entry& entry : parts_) {
+        if (entry.segment != nullptr) old_files.push_back(entry.segment->row().file);
+      }
+      const ChunkId begin = fresh.empty() ? active().begin() : fresh.back().part->end();
+      std::shared_ptr<Tail> tail = NewTail(begin);
+      fresh.push_back({tail, nullptr});
+      parts_ = std::move(fresh);
+      ++epoch_;
+      job_status_ = absl::OkStatus();
+    }
+  }
+  files.Remove(row_.id, s.ok() ? old_files : new_files);
+  return s;
+}
+
+}  // namespace cairn::index
