@@ -127,6 +127,7 @@ struct Engine::Impl {
       if (absl::IsNotFound(found.status())) continue;  // Deleted meanwhile.
       absl::Status s = found.status();
       if (s.ok()) s = run(**found);
+      if (absl::IsNotFound(s)) continue;
       if (!s.ok()) return absl::Status(s.code(), absl::StrCat(name, ": ", s.message()));
     }
     return absl::OkStatus();

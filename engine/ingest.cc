@@ -203,7 +203,9 @@ absl::StatusOr<IngestReport> Finish(IngestPipeline* pipeline, const IngestOption
                                     index::Collection::BulkLoad* bulk) {
   absl::Status s = pipeline->Finish();
   if (s.ok()) s = reading;
-  if (s.ok() && bulk != nullptr) s = bulk->Finish();
+  // The documents are stored; whoever cares whether they are in segments asks for that
+  // (Engine::AwaitSeals).
+  if (s.ok() && bulk != nullptr) bulk->Finish().IgnoreError();
   const IngestReport report = pipeline->report();
   if (options.report != nullptr) *options.report = report;
   if (s.ok()) return report;

@@ -58,48 +58,72 @@ std::shared_ptr<Tail> Collection::NewTail(ChunkId begin) const {
 
 absl::Status Collection::LoadParts() {
   ManifestRow manifest;
+  bool complete = true;  // Every segment that the manifest names is in use.
   const std::string key = ManifestKey(row_.id);
   std::string value;
   absl::Status s = context_.store->Get(Family::kDefault, key, nullptr, &value);
   if (s.ok()) {
     absl::StatusOr<ManifestRow> decoded = DecodeManifest(key, value);
     // A damaged manifest costs the segments, which are derived, and nothing else.
+    complete = decoded.ok();
     if (decoded.ok()) manifest = *std::move(decoded);
   } else if (!absl::IsNotFound(s)) {
     return s;
   }
-  epoch_ = manifest.epoch;
-  next_file_ = manifest.next_file;
+  const bool writable = context_.maintenance != nullptr;
+  ManifestRow opened;
   ChunkId covered = 0;
   for (const SegmentRow& row : manifest.segments) {
     absl::StatusOr<std::shared_ptr<Segment>> segment =
         Segment::Open(context_.files->Path(row_.id, row.file), row_.id, row_.settings.dim, row);
     if (!segment.ok()) {
-      if (context_.maintenance != nullptr && absl::IsDataLoss(segment.status())) {
+      complete = false;
+      if (writable && absl::IsDataLoss(segment.status())) {
         context_.files->SetAside(row_.id, row.file);
       }
       continue;
     }
     if (s = LoadTails(covered, row.begin); !s.ok()) return s;
     parts_.push_back({*segment, *segment});
+    opened.segments.push_back(row);
     covered = row.end;
   }
   if (s = LoadTails(covered, std::numeric_limits<ChunkId>::max()); !s.ok()) return s;
+  BeginActive(covered);
+  std::vector<std::string> stale;
+  if (s = LoadTombstones(&stale); !s.ok()) return s;
+  epoch_ = manifest.epoch;
+  next_file_ = manifest.next_file;
+  if (!writable || (complete && stale.empty())) return absl::OkStatus();
+  RowBatch batch;
+  for (const std::string& tombstone : stale) batch.Delete(Family::kTombstones, tombstone);
+  if (!complete) {
+    // What is not in use now must never be again: no tombstones are kept for it from here on.
+    opened.epoch = ++epoch_;
+    opened.next_file = next_file_;
+    batch.Put(Family::kDefault, key, Encode(key, opened));
+  }
+  s = context_.store->Commit(std::move(batch));
+  // Tombstones left over from a build that did not come to its end do no harm.
+  return complete ? absl::OkStatus() : s;
+}
+
+// The last part, where it is a tail beyond all segments that has room, or else a new one.
+void Collection::BeginActive(ChunkId covered) {
   const bool grows = !parts_.empty() && parts_.back().segment == nullptr &&
                      parts_.back().part->begin() >= covered &&
                      parts_.back().part->slots() < context_.options->seal_chunks;
   if (grows) {
     active().Close(std::numeric_limits<ChunkId>::max());
-  } else {
-    if (!parts_.empty() && parts_.back().segment == nullptr) {
-      Tail& last = active();
-      last.Close(last.SlotChunk(static_cast<Slot>(last.slots() - 1)) + 1);
-      covered = std::max(covered, last.end());
-    }
-    std::shared_ptr<Tail> tail = NewTail(covered);
-    parts_.push_back({tail, nullptr});
+    return;
   }
-  return LoadTombstones();
+  if (!parts_.empty() && parts_.back().segment == nullptr) {
+    Tail& last = active();
+    last.Close(last.SlotChunk(static_cast<Slot>(last.slots() - 1)) + 1);
+    covered = std::max(covered, last.end());
+  }
+  std::shared_ptr<Tail> tail = NewTail(covered);
+  parts_.push_back({tail, nullptr});
 }
 
 absl::Status Collection::LoadTails(ChunkId begin, ChunkId end) {
@@ -114,10 +138,9 @@ absl::Status Collection::LoadTails(ChunkId begin, ChunkId end) {
   return absl::OkStatus();
 }
 
-absl::Status Collection::LoadTombstones() {
-  std::vector<std::string> stale;
+absl::Status Collection::LoadTombstones(std::vector<std::string>* stale) {
   ForwardRow forward;
-  absl::Status s = context_.store->Scan(
+  return context_.store->Scan(
       Family::kTombstones, CollectionPrefix(row_.id), CollectionEnd(row_.id), nullptr,
       [&](std::string_view key, std::string_view value) -> absl::Status {
         mutex_.AssertHeld();
@@ -129,15 +152,9 @@ absl::Status Collection::LoadTombstones() {
                               absl::StrCat("tombstone of chunk ", *chunk, ": ", decoded.message()));
         }
         Part* const part = FindPart(*chunk);
-        // Left over from a build that did not come to its end.
-        if (part == nullptr || !part->RemoveChunk(*chunk, forward)) stale.emplace_back(key);
+        if (part == nullptr || !part->RemoveChunk(*chunk, forward)) stale->emplace_back(key);
         return absl::OkStatus();
       });
-  if (!s.ok() || stale.empty() || context_.maintenance == nullptr) return s;
-  RowBatch batch;
-  for (const std::string& key : stale) batch.Delete(Family::kTombstones, key);
-  context_.store->Commit(std::move(batch)).IgnoreError();  // They do no harm.
-  return absl::OkStatus();
 }
 
 Part* Collection::FindPart(ChunkId chunk) const {
@@ -175,20 +192,6 @@ CollectionStats Collection::Stats() const {
         entry.segment != nullptr ? part.slots() - part.live_slots() : part.live_slots();
   }
   return stats;
-}
-
-void Collection::VisitSegments(
-    absl::FunctionRef<void(const Segment& segment, const std::string& path)> visit) const {
-  std::vector<std::shared_ptr<const Segment>> segments;
-  {
-    absl::ReaderMutexLock lock(&mutex_);
-    for (const Entry& entry : parts_) {
-      if (entry.segment != nullptr) segments.push_back(entry.segment);
-    }
-  }
-  for (const auto& segment : segments) {
-    visit(*segment, context_.files->Path(row_.id, segment->row().file));
-  }
 }
 
 Collection::View::View(const Collection& collection) : collection_(collection) {

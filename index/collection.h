@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "chunking/chunkers/chunker.h"
 #include "chunking/document.h"
@@ -180,23 +181,22 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
     Collection* const collection_;
   };
 
-  // Waits until every tail that is full is sealed; the error of a job that failed.
+  // Waits until every tail that is full is sealed and, where segments have become many, until they
+  // are merged. The error tells why a tail cannot be sealed: one that failed before is tried again
+  // first. NotFound when the collection is dropped.
   absl::Status AwaitSeals();
-  // Waits until there is nothing to be sealed or merged.
+  // Waits until there is nothing to be sealed or merged; errors as AwaitSeals.
   absl::Status AwaitIdle();
 
-  // Makes one segment of everything, without dead chunks. Queries and writes go on.
+  // Makes one segment of everything, without dead chunks. Queries and writes go on. NotFound when
+  // the collection is dropped.
   absl::Status Compact();
-  // Builds all segments anew, from rows alone. Queries go on, writers wait.
+  // Builds all segments anew, from rows alone. Queries go on, writers wait. NotFound when the
+  // collection is dropped.
   absl::Status Reindex();
 
   // One seal or merge, if one is due.
   Outcome RunJob(const std::atomic<bool>& cancel) override;
-
-  // Calls `visit` for each segment, its path and row; the error tells why a file of the manifest is
-  // not in use. For verification. No segment is replaced meanwhile.
-  void VisitSegments(
-      absl::FunctionRef<void(const Segment& segment, const std::string& path)> visit) const;
 
   // Keeps the index still for a query: a writer waits while a View lives, so hold it briefly.
   class ABSL_SCOPED_LOCKABLE View {
@@ -228,6 +228,9 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
     std::shared_ptr<Part> part;
     std::shared_ptr<Segment> segment;  // `part`, where it is one.
     bool busy = false;                 // A job works on it.
+    // Jobs that failed with it, one after the other, and when to try again.
+    int failures = 0;
+    absl::Time retry_at = absl::InfinitePast();
   };
   struct Staged;  // One batch between its rows and its place in memory; collection_write.cc.
   struct Job;     // collection_jobs.cc
@@ -236,10 +239,13 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
 
   // collection.cc
   absl::Status LoadParts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_, mutex_);
+  void BeginActive(ChunkId covered) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_, mutex_);
   // Reads the rows of a range into tails, and adds them.
   absl::Status LoadTails(ChunkId begin, ChunkId end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_, mutex_);
-  absl::Status LoadTombstones() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_, mutex_);
+  // Fills in the keys of those that take nothing out of any part.
+  absl::Status LoadTombstones(std::vector<std::string>* stale)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_, mutex_);
   std::shared_ptr<Tail> NewTail(ChunkId begin) const;
   Tail& active() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return static_cast<Tail&>(*parts_.back().part);
@@ -268,6 +274,8 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
   void NotifyMaintenance();
   void AwaitRoom() ABSL_LOCKS_EXCLUDED(mutex_);
   size_t WaitingTails() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  // Whether there is no use in waiting for builds.
+  bool NothingRuns() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool HasRoom() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool NoneWaits() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool MayClaimAll() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
@@ -276,6 +284,8 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
   bool PickJob(size_t* first, size_t* count) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool PickMerge(size_t* first, size_t* count) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   std::shared_ptr<Job> ClaimJob(size_t first, size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Frees the inputs of a job that ended so; after a failure they are tried again later.
+  void ReleaseJob(const Job& job, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status RunClaimed(Job* job, const std::atomic<bool>& cancel);
   absl::Status CommitJob(Job* job, const SegmentRow& row, std::shared_ptr<Segment> segment)
       ABSL_LOCKS_EXCLUDED(write_mutex_);
@@ -295,6 +305,8 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
   // Held by the one writer at work, before mutex_.
   mutable absl::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   bool retired_ ABSL_GUARDED_BY(write_mutex_) = false;
+  // Ends a rebuild that a caller waits for: the collection is about to be dropped.
+  std::atomic<bool> stop_rebuilds_{false};
 
   mutable absl::Mutex mutex_;
   // Ascending, disjoint ranges; the last one is the tail that grows. Changed under both locks.
@@ -303,9 +315,12 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
   uint64_t next_file_ ABSL_GUARDED_BY(mutex_) = 1;
   int jobs_ ABSL_GUARDED_BY(mutex_) = 0;  // Claimed and not yet at their end.
   int bulk_loads_ ABSL_GUARDED_BY(mutex_) = 0;
-  int compactions_ ABSL_GUARDED_BY(mutex_) = 0;      // While positive nothing is merged.
-  bool paused_ ABSL_GUARDED_BY(mutex_) = false;      // Nothing is built.
-  absl::Status job_status_ ABSL_GUARDED_BY(mutex_);  // Of the last job, unless it was cancelled.
+  int compactions_ ABSL_GUARDED_BY(mutex_) = 0;  // While positive nothing is merged.
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;  // Nothing is built.
+  // Compactions that wait for the jobs at work: none begins meanwhile.
+  int waiting_compactions_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool dropped_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status seal_status_ ABSL_GUARDED_BY(mutex_);  // Why the last tail could not be sealed.
   // While a batch is committed and not yet in memory: the rows from before it.
   std::shared_ptr<const RowSnapshot> before_commit_ ABSL_GUARDED_BY(mutex_);
 };

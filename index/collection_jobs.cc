@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "index/collection.h"
 
 namespace cairn::index {
@@ -15,6 +16,11 @@ namespace {
 constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 // Segments with fewer dead chunks than this are not built anew for them.
 constexpr uint64_t kMinDead = 1000;
+// From this many parts on an ingestion waits for merges at its end: a store that is filled by many
+// short runs would never get to them.
+constexpr size_t kManySegments = 16;
+// Failures of one part after which the time between attempts no longer doubles.
+constexpr int kMostDoublings = 6;
 // Of a chunk in a segment, besides its vector: postings, a graph's links, document.
 constexpr uint64_t kChunkBytes = 900;
 
@@ -23,6 +29,8 @@ constexpr uint64_t kChunkBytes = 900;
 // One build, from when its inputs were claimed.
 struct Collection::Job {
   std::vector<SegmentBuildInput> inputs;
+  std::shared_ptr<const RowSnapshot> snapshot;
+  bool seals = false;  // A tail, in the background: others may be waiting for it.
   uint64_t file = 0;
 
   bool Has(const Part* part) const {
@@ -62,24 +70,31 @@ size_t Collection::WaitingTails() const {
   return waiting;
 }
 
+bool Collection::NothingRuns() const {
+  return dropped_ || context_.maintenance == nullptr || !context_.maintenance->running();
+}
+
 // Where nothing will be sealed, because of a failure or at the end, waiting would be for ever.
 bool Collection::HasRoom() const {
-  return WaitingTails() <= context_.options->max_waiting_tails || !job_status_.ok() ||
-         context_.maintenance == nullptr || !context_.maintenance->running();
+  return WaitingTails() <= context_.options->max_waiting_tails || !seal_status_.ok() ||
+         NothingRuns();
 }
 
 bool Collection::NoneWaits() const {
-  return WaitingTails() == 0 || !job_status_.ok() || context_.maintenance == nullptr ||
-         !context_.maintenance->running();
+  if (!seal_status_.ok() || NothingRuns()) return true;
+  if (WaitingTails() > 0) return false;
+  size_t first = 0;
+  size_t count = 0;
+  return parts_.size() <= kManySegments || (jobs_ == 0 && !PickJob(&first, &count));
 }
 
 bool Collection::MayClaimAll() const { return !paused_ && jobs_ == 0; }
 
 bool Collection::NothingDue() const {
+  if (NothingRuns()) return true;
   size_t first = 0;
   size_t count = 0;
-  return NoneWaits() && ((jobs_ == 0 && !PickJob(&first, &count)) || !job_status_.ok() ||
-                         context_.maintenance == nullptr || !context_.maintenance->running());
+  return jobs_ == 0 && compactions_ == 0 && !paused_ && !PickJob(&first, &count);
 }
 
 void Collection::AwaitRoom() {
@@ -89,18 +104,27 @@ void Collection::AwaitRoom() {
 }
 
 absl::Status Collection::AwaitSeals() {
+  {
+    absl::MutexLock lock(&mutex_);
+    seal_status_ = absl::OkStatus();
+    for (Entry& entry : parts_) entry.retry_at = absl::InfinitePast();
+  }
+  NotifyMaintenance();
   absl::MutexLock lock(&mutex_);
   while (!mutex_.AwaitWithTimeout(absl::Condition(this, &Collection::NoneWaits), kPollInterval)) {
   }
-  return WaitingTails() == 0 ? absl::OkStatus() : job_status_;
+  if (dropped_) return absl::NotFoundError(absl::StrCat("collection ", name_, " was deleted"));
+  if (WaitingTails() == 0) return absl::OkStatus();
+  return seal_status_.ok() ? absl::CancelledError("the store is being closed") : seal_status_;
 }
 
 absl::Status Collection::AwaitIdle() {
+  if (absl::Status s = AwaitSeals(); !s.ok()) return s;
   NotifyMaintenance();
   absl::MutexLock lock(&mutex_);
   while (!mutex_.AwaitWithTimeout(absl::Condition(this, &Collection::NothingDue), kPollInterval)) {
   }
-  return job_status_;
+  return seal_status_;
 }
 
 Collection::BulkLoad::BulkLoad(Collection* collection) : collection_(collection) {
@@ -126,10 +150,12 @@ absl::Status Collection::BulkLoad::Finish() {
 }
 
 bool Collection::PickJob(size_t* first, size_t* count) const {
-  if (paused_) return false;
+  if (paused_ || dropped_ || waiting_compactions_ > 0) return false;
+  const absl::Time now = absl::Now();
   // Tails first: they hold memory, and writers may wait for them.
   for (size_t i = 0; i + 1 < parts_.size(); ++i) {
-    if (parts_[i].segment != nullptr || parts_[i].busy) continue;
+    const Entry& entry = parts_[i];
+    if (entry.segment != nullptr || entry.busy || entry.retry_at > now) continue;
     *first = i;
     *count = 1;
     return true;
@@ -139,10 +165,14 @@ bool Collection::PickJob(size_t* first, size_t* count) const {
 
 bool Collection::PickMerge(size_t* first, size_t* count) const {
   const IndexOptions& options = *context_.options;
+  const absl::Time now = absl::Now();
   const auto usable = [&](size_t i) {
     mutex_.AssertReaderHeld();
-    return parts_[i].segment != nullptr && !parts_[i].busy;
+    const Entry& entry = parts_[i];
+    return entry.segment != nullptr && !entry.busy && entry.retry_at <= now;
   };
+  // Large segments are not of the very size that was aimed at.
+  const uint64_t most = options.max_merged_chunks + options.max_merged_chunks / 4;
   for (size_t i = 0; i < parts_.size(); ++i) {
     if (!usable(i)) continue;
     const uint64_t slots = parts_[i].part->slots();
@@ -166,8 +196,7 @@ bool Collection::PickMerge(size_t* first, size_t* count) const {
       sum += parts_[i].part->live_slots();
       largest = std::max(largest, parts_[i].part->live_slots());
     }
-    if (!all || largest * options.merge_factor > 2 * sum || sum > options.max_merged_chunks ||
-        sum >= least) {
+    if (!all || largest * options.merge_factor > 2 * sum || sum > most || sum >= least) {
       continue;
     }
     least = sum;
@@ -183,20 +212,40 @@ std::shared_ptr<Collection::Job> Collection::ClaimJob(size_t first, size_t count
     parts_[i].busy = true;
     job->inputs.push_back({parts_[i].part, parts_[i].part->live()});
   }
+  // Builds read vectors several times over: always the same.
+  job->snapshot = before_commit_ != nullptr ? before_commit_ : context_.store->TakeSnapshot();
   job->file = next_file_++;
   ++jobs_;
   return job;
 }
 
+void Collection::ReleaseJob(const Job& job, const absl::Status& status) {
+  --jobs_;
+  const bool failed = !status.ok() && !absl::IsCancelled(status);
+  for (Entry& entry : parts_) {
+    if (!job.Has(entry.part.get())) continue;
+    entry.busy = false;
+    if (!failed) continue;
+    const int doublings = std::min(entry.failures++, kMostDoublings);
+    entry.retry_at = absl::Now() + context_.options->retry_after * (1 << doublings);
+  }
+  if (failed && job.seals) seal_status_ = status;
+}
+
 MaintenanceClient::Outcome Collection::RunJob(const std::atomic<bool>& cancel) {
   std::shared_ptr<Job> job;
+  bool more = false;
   {
     absl::MutexLock lock(&mutex_);
     size_t first = 0;
     size_t count = 0;
     if (!PickJob(&first, &count)) return Outcome::kIdle;
+    const bool seals = parts_[first].segment == nullptr;
     job = ClaimJob(first, count);
+    job->seals = seals;
+    more = PickJob(&first, &count);
   }
+  if (more) NotifyMaintenance();  // For another thread.
   const absl::Status s = RunClaimed(job.get(), cancel);
   if (s.ok()) return Outcome::kWorked;
   return absl::IsCancelled(s) ? Outcome::kIdle : Outcome::kFailed;
@@ -234,8 +283,9 @@ absl::Status Collection::RunClaimed(Job* job, const std::atomic<bool>& cancel) {
     if (absl::Status s = CheckSpace(job->inputs); !s.ok()) return s;
     if (absl::Status s = files.Prepare(); !s.ok()) return s;
     const std::string path = files.TemporaryPath(row_.id, job->file);
-    absl::StatusOr<SegmentRow> row = BuildSegment(path, row_.id, row_.settings.dim, job->inputs,
-                                                  *context_.store, BuildOptions(), cancel);
+    absl::StatusOr<SegmentRow> row =
+        BuildSegment(path, row_.id, row_.settings.dim, job->inputs, *context_.store,
+                     job->snapshot.get(), BuildOptions(), cancel);
     if (!row.ok()) return row.status();
     row->file = job->file;
     if (absl::Status s = files.Publish(row_.id, job->file); !s.ok()) return s;
@@ -247,11 +297,7 @@ absl::Status Collection::RunClaimed(Job* job, const std::atomic<bool>& cancel) {
   absl::Status s = build();
   if (!s.ok()) files.Remove(row_.id, {job->file});
   absl::MutexLock lock(&mutex_);
-  for (Entry& entry : parts_) {
-    if (job->Has(entry.part.get())) entry.busy = false;
-  }
-  --jobs_;
-  if (!absl::IsCancelled(s)) job_status_ = s;
+  ReleaseJob(*job, s);
   return s;
 }
 
@@ -318,6 +364,7 @@ absl::Status Collection::CommitJob(Job* job, const SegmentRow& row,
       old_files.push_back(row.file);
     } else {
       *first = {segment, segment};
+      if (job->seals) seal_status_ = absl::OkStatus();
       parts_.erase(first + 1, last);
     }
   }
@@ -326,28 +373,31 @@ absl::Status Collection::CommitJob(Job* job, const SegmentRow& row,
 }
 
 absl::Status Collection::Compact() {
-  const std::atomic<bool> never{false};
-  std::shared_ptr<Job> job;
   {
     absl::MutexLock write_lock(&write_mutex_);
-    if (retired_) return absl::FailedPreconditionError("the collection was deleted");
     FreezeActive();
   }
+  std::shared_ptr<Job> job;
   {
     absl::MutexLock lock(&mutex_);
     ++compactions_;
+    ++waiting_compactions_;
     mutex_.Await(absl::Condition(this, &Collection::MayClaimAll));
-    const bool done =
-        parts_.size() == 1 || (parts_.size() == 2 && parts_[0].segment != nullptr &&
-                               parts_[0].part->live_slots() == parts_[0].part->slots());
+    --waiting_compactions_;
+    const bool done = dropped_ || parts_.size() == 1 ||
+                      (parts_.size() == 2 && parts_[0].segment != nullptr &&
+                       parts_[0].part->live_slots() == parts_[0].part->slots());
     if (!done) job = ClaimJob(0, parts_.size() - 1);
   }
-  const absl::Status s = job == nullptr ? absl::OkStatus() : RunClaimed(job.get(), never);
+  const absl::Status s = job == nullptr ? absl::OkStatus() : RunClaimed(job.get(), stop_rebuilds_);
+  bool dropped = false;
   {
     absl::MutexLock lock(&mutex_);
     --compactions_;
+    dropped = dropped_;
   }
   NotifyMaintenance();
+  if (dropped) return absl::NotFoundError(absl::StrCat("collection ", name_, " was deleted"));
   return s;
 }
 
@@ -362,7 +412,10 @@ absl::Status Collection::Reindex() {
   absl::Status s;
   {
     absl::MutexLock write_lock(&write_mutex_);
-    s = retired_ ? absl::FailedPreconditionError("the collection was deleted") : ReindexPaused();
+    if (!retired_) s = ReindexPaused();
+    if (retired_ || absl::IsCancelled(s)) {
+      s = absl::NotFoundError(absl::StrCat("collection ", name_, " was deleted"));
+    }
   }
   {
     absl::MutexLock lock(&mutex_);
@@ -373,7 +426,6 @@ absl::Status Collection::Reindex() {
 }
 
 absl::Status Collection::ReindexPaused() {
-  const std::atomic<bool> never{false};
   uint64_t file = 0;
   {
     absl::ReaderMutexLock lock(&mutex_);
@@ -396,7 +448,7 @@ absl::Status Collection::ReindexPaused() {
       if (s = CheckSpace(inputs); !s.ok()) return s;
       absl::StatusOr<SegmentRow> row =
           BuildSegment(files.TemporaryPath(row_.id, file), row_.id, row_.settings.dim, inputs,
-                       *context_.store, BuildOptions(), never);
+                       *context_.store, nullptr, BuildOptions(), stop_rebuilds_);
       if (!row.ok()) return row.status();
       row->file = file;
       new_files.push_back(file);
@@ -435,7 +487,7 @@ absl::Status Collection::ReindexPaused() {
       fresh.push_back({tail, nullptr});
       parts_ = std::move(fresh);
       ++epoch_;
-      job_status_ = absl::OkStatus();
+      seal_status_ = absl::OkStatus();
     }
   }
   files.Remove(row_.id, s.ok() ? old_files : new_files);

@@ -50,12 +50,18 @@ struct Collection::Staged {
 };
 
 absl::Status Collection::Retire(absl::FunctionRef<absl::Status()> drop) {
+  stop_rebuilds_ = true;
   absl::MutexLock lock(&write_mutex_);
-  if (absl::Status s = drop(); !s.ok()) return s;
+  if (absl::Status s = drop(); !s.ok()) {
+    stop_rebuilds_ = false;
+    return s;
+  }
   retired_ = true;
   std::vector<uint64_t> files;
   {
-    absl::ReaderMutexLock read(&mutex_);
+    // Whoever waits for a build need not any longer.
+    absl::MutexLock index_lock(&mutex_);
+    dropped_ = true;
     for (const Entry& entry : parts_) {
       if (entry.segment != nullptr) files.push_back(entry.segment->row().file);
     }

@@ -76,7 +76,6 @@ class LexicalTail {
   Slot Append(uint32_t length, absl::Span<const TermCount> terms);
 
   size_t slots() const;
-  uint64_t live_slots() const { return slots(); }
   // Slots with the term.
   uint64_t DocumentFrequency(TermId term) const;
   uint64_t total_length() const;

@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <new>
 #include <system_error>
 
 #include "absl/time/clock.h"
@@ -24,7 +26,10 @@ Maintenance::~Maintenance() { Stop(); }
 
 void Maintenance::Notify(std::weak_ptr<MaintenanceClient> client) {
   absl::MutexLock lock(&mutex_);
-  ready_.push_back(std::move(client));
+  const bool queued = std::any_of(ready_.begin(), ready_.end(), [&](const auto& other) {
+    return !other.owner_before(client) && !client.owner_before(other);
+  });
+  if (!queued) ready_.push_back(std::move(client));
 }
 
 void Maintenance::Stop() {
@@ -44,7 +49,9 @@ void Maintenance::Work() {
     std::shared_ptr<MaintenanceClient> client;
     {
       absl::MutexLock lock(&mutex_);
-      const absl::Time next = later_.empty() ? absl::InfiniteFuture() : later_.front().first;
+      // No longer than an entry of later_ may have to wait that is added meanwhile.
+      const absl::Time soon = absl::Now() + retry_after_;
+      const absl::Time next = later_.empty() ? soon : std::min(soon, later_.front().first);
       mutex_.AwaitWithDeadline(absl::Condition(this, &Maintenance::HasWork), next);
       if (cancel_) return;
       while (!later_.empty() && later_.front().first <= absl::Now()) {
@@ -58,7 +65,12 @@ void Maintenance::Work() {
     if (client == nullptr) continue;
     MaintenanceClient::Outcome outcome = MaintenanceClient::Outcome::kWorked;
     while (outcome == MaintenanceClient::Outcome::kWorked && !cancel_) {
-      outcome = client->RunJob(cancel_);
+      // Memory may run out; what is being built can wait.
+      try {
+        outcome = client->RunJob(cancel_);
+      } catch (const std::bad_alloc&) {
+        outcome = MaintenanceClient::Outcome::kFailed;
+      }
     }
     if (outcome == MaintenanceClient::Outcome::kFailed) {
       absl::MutexLock lock(&mutex_);

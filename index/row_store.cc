@@ -115,7 +115,7 @@ struct RowStore::Impl {
     if (!opened.ok()) return opened.status();
     database = *std::move(opened);
     if (format->number < kStoreFormat) {
-      if (absl::Status s = UpgradeFormat(directory, uuid); !s.ok()) return s;
+      if (absl::Status s = WriteFormat(directory, {kStoreFormat, uuid}); !s.ok()) return s;
     }
     // What a crash left there is either nowhere else or in db/ as well.
     std::error_code error;

@@ -104,7 +104,13 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& directory,
                         absl::StrCat(directory, ": counters: ", counters.status().message()));
   }
   StoreOptions used = options;
-  used.index.min_free_bytes = options.rows.min_free_bytes;
+  IndexOptions& index = used.index;
+  index.min_free_bytes = options.rows.min_free_bytes;
+  // Less would make no progress.
+  index.seal_chunks = std::max<size_t>(index.seal_chunks, 1);
+  index.bulk_seal_chunks = std::max<size_t>(index.bulk_seal_chunks, 1);
+  index.rebuild_chunks = std::max<size_t>(index.rebuild_chunks, 1);
+  index.merge_factor = std::max<size_t>(index.merge_factor, 2);
   std::unique_ptr<Store> store(new Store(*std::move(rows), *counters, used));
   if (!options.rows.read_only) store->CleanSegments();
   return store;
@@ -190,7 +196,7 @@ absl::Status Store::Drop(std::string_view name) {
     return rows_->Commit(std::move(batch));
   };
   const auto it = entries_.find(std::string(name));
-  if (it == entries_.end()) {
+  const auto drop_unloaded = [&] {
     std::vector<uint64_t> files;
     if (absl::StatusOr<ManifestRow> manifest = ReadManifest(row->id); manifest.ok()) {
       for (const SegmentRow& segment : manifest->segments) files.push_back(segment.file);
@@ -198,10 +204,11 @@ absl::Status Store::Drop(std::string_view name) {
     absl::Status s = drop();
     if (s.ok()) files_.Remove(row->id, files);
     return s;
-  }
+  };
+  if (it == entries_.end()) return drop_unloaded();
   const std::shared_ptr<Entry> entry = it->second;
   absl::MutexLock entry_lock(&entry->mutex);
-  absl::Status s = entry->collection == nullptr ? drop() : entry->collection->Retire(drop);
+  absl::Status s = entry->collection == nullptr ? drop_unloaded() : entry->collection->Retire(drop);
   if (!s.ok()) return s;
   entry->dropped = true;
   entry->collection.reset();

@@ -167,10 +167,10 @@ absl::Status FinishFormat(const std::string& directory) {
   return InstallFormat(directory, ".new");
 }
 
-absl::Status UpgradeFormat(const std::string& directory, const std::string& uuid) {
-  absl::Status s = WriteFile(directory + "/FORMAT.upgrade", EncodeFormat({kStoreFormat, uuid}));
+absl::Status WriteFormat(const std::string& directory, const StoreFormat& format) {
+  absl::Status s = WriteFile(directory + "/FORMAT.next", EncodeFormat(format));
   if (!s.ok()) return s;
-  return InstallFormat(directory, ".upgrade");
+  return InstallFormat(directory, ".next");
 }
 
 }  // namespace cairn::index

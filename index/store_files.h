@@ -58,9 +58,9 @@ absl::Status CreateStoreDirectory(const std::string& directory);
 absl::StatusOr<std::string> BeginFormat(const std::string& directory);
 absl::Status FinishFormat(const std::string& directory);
 
-// Under the lock, in a store whose database has all that the newest format asks for: makes FORMAT
-// say so, by way of FORMAT.upgrade (FORMAT.new would speak of a creation).
-absl::Status UpgradeFormat(const std::string& directory, const std::string& uuid);
+// Under the lock, beside a database that is as `format` says: makes FORMAT say so, durably and
+// never half, by way of FORMAT.next (FORMAT.new would speak of a creation).
+absl::Status WriteFormat(const std::string& directory, const StoreFormat& format);
 
 }  // namespace cairn::index
 

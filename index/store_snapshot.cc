@@ -149,7 +149,8 @@ absl::Status CheckRemains(const std::string& directory) {
   if (*kind != FileKind::kDirectory) return in_the_way;
   absl::StatusOr<std::vector<std::string>> names = ListDirectory(directory);
   if (!names.ok()) return names.status();
-  const std::set<std::string> remains = {"LOCK", "FORMAT", "db", "db.tmp", "segments"};
+  const std::set<std::string> remains = {"LOCK", "FORMAT", "FORMAT.next",
+                                         "db",   "db.tmp", "segments"};
   const bool known = std::all_of(names->begin(), names->end(),
                                  [&](const std::string& n) { return remains.count(n) > 0; });
   return known ? absl::OkStatus() : in_the_way;
@@ -183,7 +184,7 @@ PartialStore::~PartialStore() {
 void PartialStore::Remove(bool lock_too) const {
   std::error_code ignored;
   // FORMAT first: without it the rest is no store.
-  for (const char* name : {"/FORMAT", "/db", "/db.tmp", "/segments"}) {
+  for (const char* name : {"/FORMAT", "/FORMAT.next", "/db", "/db.tmp", "/segments"}) {
     fs::remove_all(directory_ + name, ignored);
   }
   if (!lock_too) return;
@@ -233,9 +234,7 @@ absl::Status PartialStore::AddFormat(const StoreFormat& format) {
       [](const std::string& path, const std::string&) { return SyncFile(path); });
   if (s.ok()) s = SyncDirectory(database);
   if (s.ok()) s = SyncDirectory(directory_);
-  if (s.ok()) s = WriteFile(directory_ + "/FORMAT", EncodeFormat(format));
-  if (s.ok()) s = SyncDirectory(directory_);
-  return s;
+  return s.ok() ? WriteFormat(directory_, format) : s;
 }
 
 absl::Status PartialStore::Finish() {

@@ -43,13 +43,14 @@ class CollectionVerifier {
     Vectors();
   }
 
-  void Segments(const SegmentFiles& files, bool deep) {
+  void Segments(absl::Span<const OpenedSegment> segments, bool deep) {
     std::vector<SegmentDocument> documents;
     for (const ExpectedDocument& d : documents_) {
       documents.push_back({d.id, d.row.first_chunk, d.row.chunk_count, d.metadata_hash});
     }
-    report_->segments += VerifySegments(store_, snapshot_, files, row_, deep, documents,
-                                        [&](const std::string& what) { Problem(what); });
+    report_->segments += segments.size();
+    VerifySegments(store_, snapshot_, row_, segments, deep, documents,
+                   [&](const std::string& what) { Problem(what); });
   }
 
  private:
@@ -285,7 +286,6 @@ absl::Status VerifyStore(const RowStore& store, const SegmentFiles& files, bool 
     ++report->problems;
     on_problem(what);
   };
-  if (absl::Status s = store.VerifyFiles(); !s.ok()) problem(std::string(s.message()));
   const std::shared_ptr<const RowSnapshot> snapshot = store.TakeSnapshot();
 
   CountersRow counters;
@@ -321,6 +321,14 @@ absl::Status VerifyStore(const RowStore& store, const SegmentFiles& files, bool 
 
   std::sort(collections.begin(), collections.end(),
             [](const auto& a, const auto& b) { return a.second.id < b.second.id; });
+  // First the segments: beside a writer in another process they may be replaced at any time.
+  std::vector<std::vector<OpenedSegment>> segments;
+  for (const auto& [name, row] : collections) {
+    segments.push_back(OpenSegments(store, *snapshot, files, row));
+  }
+  if (absl::Status files_status = store.VerifyFiles(); !files_status.ok()) {
+    problem(std::string(files_status.message()));
+  }
   // Rows outside every collection's key range belong to nothing.
   for (Family f : {Family::kDocuments, Family::kChunks, Family::kVectors, Family::kTerms,
                    Family::kForward, Family::kTombstones}) {
@@ -341,11 +349,12 @@ absl::Status VerifyStore(const RowStore& store, const SegmentFiles& files, bool 
     count(from, "\xff\xff\xff\xff\xff");
     if (strays > 0) problem(absl::StrCat(strays, " rows belong to no collection"));
   }
-  for (const auto& [name, row] : collections) {
+  for (size_t i = 0; i < collections.size(); ++i) {
+    const auto& [name, row] = collections[i];
     ++report->collections;
     CollectionVerifier verifier(store, *snapshot, name, row, counters, on_problem, report);
     verifier.Run();
-    verifier.Segments(files, deep);
+    verifier.Segments(segments[i], deep);
   }
   return absl::OkStatus();
 }

@@ -143,22 +143,32 @@ class SegmentVerifier {
 
 }  // namespace
 
-uint64_t VerifySegments(const RowStore& store, const RowSnapshot& snapshot,
-                        const SegmentFiles& files, const CollectionRow& collection, bool deep,
-                        absl::Span<const SegmentDocument> documents, ProblemSink on_problem) {
+std::vector<OpenedSegment> OpenSegments(const RowStore& store, const RowSnapshot& snapshot,
+                                        const SegmentFiles& files,
+                                        const CollectionRow& collection) {
   const std::string key = ManifestKey(collection.id);
   std::string value;
   const absl::Status s = store.Get(Family::kDefault, key, &snapshot, &value);
-  if (absl::IsNotFound(s)) return 0;
+  if (absl::IsNotFound(s)) return {};
   const absl::StatusOr<ManifestRow> manifest =
       s.ok() ? DecodeManifest(key, value) : absl::StatusOr<ManifestRow>(s);
   if (!manifest.ok()) {
-    on_problem(absl::StrCat("manifest: ", manifest.status().message()));
-    return 0;
+    return {absl::Status(manifest.status().code(),
+                         absl::StrCat("manifest: ", manifest.status().message()))};
   }
+  std::vector<OpenedSegment> segments;
   for (const SegmentRow& row : manifest->segments) {
-    absl::StatusOr<std::shared_ptr<Segment>> segment = Segment::Open(
-        files.Path(collection.id, row.file), collection.id, collection.settings.dim, row);
+    segments.push_back(Segment::Open(files.Path(collection.id, row.file), collection.id,
+                                     collection.settings.dim, row));
+  }
+  return segments;
+}
+
+void VerifySegments(const RowStore& store, const RowSnapshot& snapshot,
+                    const CollectionRow& collection, absl::Span<const OpenedSegment> segments,
+                    bool deep, absl::Span<const SegmentDocument> documents,
+                    ProblemSink on_problem) {
+  for (const OpenedSegment& segment : segments) {
     absl::Status sound = segment.status();
     if (sound.ok() && deep) sound = (*segment)->Check();
     if (!sound.ok()) {
@@ -167,7 +177,6 @@ uint64_t VerifySegments(const RowStore& store, const RowSnapshot& snapshot,
       SegmentVerifier(store, snapshot, collection, **segment, on_problem).Run(documents);
     }
   }
-  return manifest->segments.size();
 }
 
 }  // namespace cairn::index

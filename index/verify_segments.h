@@ -3,12 +3,16 @@
 #define CAIRN_INDEX_VERIFY_SEGMENTS_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "index/row_store.h"
 #include "index/rows.h"
+#include "index/segment/segment.h"
 #include "index/segment/segment_files.h"
 
 namespace cairn::index {
@@ -21,14 +25,21 @@ struct SegmentDocument {
   std::string metadata_hash;  // Hash128 of EncodeMetadata
 };
 
-// Opens every segment that the collection's manifest names, and checks its size and hash. `deep`
-// also reads it through and compares it with the rows of `snapshot`: every live chunk of its range
-// is there, with its document, terms, length and vector, and every other chunk has a tombstone.
-// `documents` ascend by first chunk. Returns how many segments there are.
-uint64_t VerifySegments(const RowStore& store, const RowSnapshot& snapshot,
-                        const SegmentFiles& files, const CollectionRow& collection, bool deep,
-                        absl::Span<const SegmentDocument> documents,
-                        absl::FunctionRef<void(const std::string&)> on_problem);
+// A segment that a manifest names, or why it cannot be used.
+using OpenedSegment = absl::StatusOr<std::shared_ptr<Segment>>;
+
+// Opens every segment that the collection's manifest names, which checks its size and hash. Once
+// open, they may be replaced: they stay what they are.
+std::vector<OpenedSegment> OpenSegments(const RowStore& store, const RowSnapshot& snapshot,
+                                        const SegmentFiles& files, const CollectionRow& collection);
+
+// Reports those that cannot be used; reads the others through and compares them with the rows of
+// `snapshot`, if `deep`: every live chunk of its range is there, with its document, terms, length
+// and vector, and every other chunk has a tombstone. `documents` ascend by first chunk.
+void VerifySegments(const RowStore& store, const RowSnapshot& snapshot,
+                    const CollectionRow& collection, absl::Span<const OpenedSegment> segments,
+                    bool deep, absl::Span<const SegmentDocument> documents,
+                    absl::FunctionRef<void(const std::string&)> on_problem);
 
 }  // namespace cairn::index
 

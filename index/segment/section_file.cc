@@ -189,7 +189,8 @@ absl::StatusOr<std::shared_ptr<const SectionFile>> SectionFile::Open(const std::
     const ssize_t n =
         pread(descriptor, buffer.data(), std::min<uint64_t>(buffer.size(), hashed - at), at);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return FromErrno("cannot read", path);
+    if (n < 0) return FromErrno("cannot read", path);
+    if (n == 0) return absl::DataLossError(absl::StrCat(path, " became shorter"));
     XXH3_128bits_update(state.get(), buffer.data(), n);
     at += n;
   }

@@ -32,8 +32,6 @@ enum class Section : uint32_t {
   kTerms = 17,
   kPostings = 18,
   kLargeCounts = 19,
-  kTermCounts = 20,
-  kTermPlaces = 21,
   kVectorMeta = 32,
   kVectorPresent = 33,
   kVectorCodes = 34,

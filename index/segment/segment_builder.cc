@@ -22,12 +22,13 @@ constexpr size_t kTermsPerCheck = 4096;
 class Builder {
  public:
   Builder(CollectionId collection, size_t dim, absl::Span<const SegmentBuildInput> inputs,
-          const RowStore& store, const SegmentBuildOptions& options,
+          const RowStore& store, const RowSnapshot* snapshot, const SegmentBuildOptions& options,
           const std::atomic<bool>& cancel, SectionWriter* out)
       : collection_(collection),
         dim_(dim),
         inputs_(inputs),
         store_(store),
+        snapshot_(snapshot),
         options_(options),
         cancel_(cancel),
         out_(out) {}
@@ -37,7 +38,7 @@ class Builder {
   SegmentRow row() const { return row_; }
 
  private:
-  // A run of an input's slots that are live: a document, mostly.
+  // Where a new slot's chunk comes from.
   struct Source {
     size_t input = 0;
     Slot slot = 0;
@@ -52,6 +53,7 @@ class Builder {
   const size_t dim_;
   const absl::Span<const SegmentBuildInput> inputs_;
   const RowStore& store_;
+  const RowSnapshot* const snapshot_;
   const SegmentBuildOptions& options_;
   const std::atomic<bool>& cancel_;
   SectionWriter* const out_;
@@ -67,7 +69,7 @@ class Builder {
 class Builder::Vectors : public VectorSource {
  public:
   explicit Vectors(const Builder& builder)
-      : builder_(builder), rows_(&builder.store_, builder.collection_, nullptr) {}
+      : builder_(builder), rows_(&builder.store_, builder.collection_, builder.snapshot_) {}
 
   absl::Status Read(Slot begin, size_t count, absl::Span<float> out,
                     absl::Span<uint8_t> present) override {
@@ -214,11 +216,12 @@ absl::Status Builder::WritePostings() {
 
 absl::StatusOr<SegmentRow> BuildSegment(const std::string& path, CollectionId collection,
                                         size_t dim, absl::Span<const SegmentBuildInput> inputs,
-                                        const RowStore& store, const SegmentBuildOptions& options,
+                                        const RowStore& store, const RowSnapshot* snapshot,
+                                        const SegmentBuildOptions& options,
                                         const std::atomic<bool>& cancel) {
   absl::StatusOr<std::unique_ptr<SectionWriter>> out = SectionWriter::Create(path, options.limiter);
   if (!out.ok()) return out.status();
-  Builder builder(collection, dim, inputs, store, options, cancel, out->get());
+  Builder builder(collection, dim, inputs, store, snapshot, options, cancel, out->get());
   if (absl::Status s = builder.Run(); !s.ok()) return s;
   absl::StatusOr<FileDigest> digest = (*out)->Finish();
   if (!digest.ok()) return digest.status();

@@ -29,11 +29,12 @@ struct SegmentBuildOptions {
 
 // Writes a segment of the inputs' chunks (inputs in ascending order of their ranges) to `path`,
 // synced; its row, but for the file's number. Vectors that a part does not have in full come from
-// the rows of `store`. The parts may lose chunks meanwhile. Cancelled when `cancel` becomes true;
-// nothing is left then, as after any error.
+// the rows of `store`, as of `snapshot`; without one the rows must not change. The parts may lose
+// chunks meanwhile. Cancelled when `cancel` becomes true; nothing is left then, as after any error.
 absl::StatusOr<SegmentRow> BuildSegment(const std::string& path, CollectionId collection,
                                         size_t dim, absl::Span<const SegmentBuildInput> inputs,
-                                        const RowStore& store, const SegmentBuildOptions& options,
+                                        const RowStore& store, const RowSnapshot* snapshot,
+                                        const SegmentBuildOptions& options,
                                         const std::atomic<bool>& cancel);
 
 }  // namespace cairn::index

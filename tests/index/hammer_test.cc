@@ -165,11 +165,14 @@ TEST(Hammer, EveryThreadSeesItsOwnWritesAndNothingIsLost) {
   options.index.vectors.flat_below = 100;
   options.index.merge_factor = 3;
   options.query_threads = 4;
+  CollectionSettings settings = testing::Settings();
+  // The encoding whose codes are made in a pass of their own.
+  settings.vector_encoding = VectorEncoding::kBfloat16;
   std::vector<std::unique_ptr<Worker>> workers;
   {
     absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(dir.file("s"), options);
     ASSERT_TRUE(store.ok()) << store.status();
-    absl::StatusOr<std::shared_ptr<Collection>> c = (*store)->Create("c", testing::Settings());
+    absl::StatusOr<std::shared_ptr<Collection>> c = (*store)->Create("c", settings);
     ASSERT_TRUE(c.ok()) << c.status();
     const auto end = std::chrono::steady_clock::now() + HammerTime();
     std::vector<std::thread> threads;

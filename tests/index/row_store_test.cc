@@ -183,7 +183,7 @@ class OlderFormat : public ::testing::Test {
     ASSERT_TRUE(store->Commit(std::move(batch)).ok());
     store.reset();
     EXPECT_EQ(ReadFile(store_ + "/FORMAT"), EncodeFormat({2, uuid_}));
-    EXPECT_FALSE(fs::exists(store_ + "/FORMAT.upgrade"));
+    EXPECT_FALSE(fs::exists(store_ + "/FORMAT.next"));
     EXPECT_EQ(Get(*Open(store_, Reading()), Family::kTombstones, "new"), "row");
   }
 
@@ -221,7 +221,7 @@ TEST_F(OlderFormat, AnUpgradeThatStoppedBeforeItWroteFormatGoesOn) {
 }
 
 TEST_F(OlderFormat, AnUpgradeThatStoppedWhileItWroteFormatGoesOn) {
-  dir_.Write("s/FORMAT.upgrade", "cairn sto");  // Torn.
+  dir_.Write("s/FORMAT.next", "cairn sto");  // Torn.
   EXPECT_EQ(Get(*Open(store_, Reading()), Family::kForward, "old"), "row");
   ExpectUpgraded();
 }

@@ -2,13 +2,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <random>
+#include <set>
+#include <thread>
 
 #include "index/filter.h"
 #include "index/store.h"
+#include "index/store_snapshot.h"
 #include "tests/support/random_documents.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_store.h"
@@ -440,6 +444,118 @@ TEST_F(Segmentation, DeepVerificationFindsASegmentThatSaysOtherThanTheRows) {
   // Segments built from rows agree with them again.
   ASSERT_TRUE(o.collection->Reindex().ok());
   EXPECT_THAT(Problems(o), IsEmpty());
+}
+
+TEST_F(Segmentation, ASnapshotTakenUnderLoadIsTheStoreAtOneMoment) {
+  Opened o = Open("s", Cut(40));
+  Upsert(o, Documents(100));
+  std::atomic<bool> stop{false};
+  std::atomic<int> written{0};
+  // n0, n1, .. one after the other; each takes a d with it.
+  std::thread writer([&] {
+    std::mt19937 rng(17);
+    for (int i = 0; !stop; ++i) {
+      Upsert(o, {documents_(absl::StrCat("n", i), rng)});
+      Delete(o, {absl::StrCat("d", i % 100)});
+      written = i + 1;
+      if (i % 100 == 99) Upsert(o, Documents(100));
+    }
+  });
+  for (int round = 0; round < 4; ++round) {
+    while (written < 40 * (round + 1)) std::this_thread::yield();
+    const std::string name = absl::StrCat("copy", round);
+    const int least = written;
+    const absl::Status taken = o.store->Snapshot(dir_.file(name));
+    const int most = written + 1;
+    EXPECT_TRUE(taken.ok()) << taken;
+    // As it is, and as a store made from it.
+    const std::string restored = absl::StrCat("restored", round);
+    const absl::Status made = RestoreStore(dir_.file(name), dir_.file(restored));
+    EXPECT_TRUE(made.ok()) << made;
+    std::vector<std::string> listed[2];
+    int at = 0;
+    for (const std::string& copy : {name, restored}) {
+      Opened c = Open(copy, Cut(40));
+      EXPECT_THAT(Problems(c), IsEmpty());
+      listed[at++] = *c.collection->RowsAt(nullptr).ListDocuments("", 1 << 20, nullptr);
+    }
+    EXPECT_EQ(listed[0], listed[1]);
+    std::set<std::string> ids(listed[0].begin(), listed[0].end());
+    int count = 0;
+    while (ids.count(absl::StrCat("n", count)) > 0) ++count;
+    EXPECT_GE(count, least);
+    EXPECT_LE(count, most);
+    EXPECT_EQ(static_cast<int>(std::count_if(ids.begin(), ids.end(),
+                                             [](const std::string& id) { return id[0] == 'n'; })),
+              count)
+        << "all up to one, none after it";
+  }
+  stop = true;
+  writer.join();
+}
+
+TEST_F(Segmentation, ASegmentThatWasPassedOverOnceIsNeverUsedAgain) {
+  std::mt19937 rng(11);
+  Opened whole = Open("whole", Whole());
+  Upsert(whole, Documents(200));
+  Delete(whole, {"d9"});
+  {
+    Opened cut = Open("s", Cut(1 << 20));
+    Upsert(cut, Documents(200));
+    ASSERT_TRUE(cut.collection->Compact().ok());
+    Delete(cut, {"d9"});
+  }
+  // The folder is out of reach once, and something is deleted meanwhile.
+  const std::string folder = dir_.file("s") + "/segments";
+  std::filesystem::rename(folder, folder + ".away");
+  {
+    Opened cut = Open("s", Cut(1 << 20));
+    EXPECT_EQ(cut.collection->Stats().segments, 0u);
+    Delete(cut, {"d7"});
+  }
+  std::filesystem::rename(folder + ".away", folder);
+  Delete(whole, {"d7"});
+  Opened cut = Open("s", Cut(1 << 20));
+  ExpectSame(whole, cut, rng);
+  EXPECT_THAT(Problems(cut), IsEmpty());
+}
+
+TEST_F(Segmentation, DroppingACollectionEndsTheWaitForItsBuilds) {
+  for (int round = 0; round < 5; ++round) {
+    StoreOptions options = Cut(200);
+    options.index.bytes_per_second = 200'000;  // So that builds take a while.
+    Opened o = Open("s", options);
+    std::vector<PreparedDocument> documents = Documents(400);
+    Upsert(o, {documents.begin(), documents.begin() + 200});
+    Upsert(o, {documents.begin() + 200, documents.end()});
+    absl::Status waited;
+    std::thread waiter([&] { waited = o.collection->AwaitSeals(); });
+    ASSERT_TRUE(o.store->Drop("c").ok());
+    waiter.join();
+    EXPECT_TRUE(waited.ok() || absl::IsNotFound(waited)) << waited;
+    EXPECT_TRUE(absl::IsNotFound(o.collection->Compact()));
+    EXPECT_TRUE(absl::IsNotFound(o.collection->Reindex()));
+  }
+}
+
+TEST_F(Segmentation, DeletesBesideABuildDoNotDisturbIt) {
+  for (const VectorIndexKind kind : {VectorIndexKind::kIvfPq, VectorIndexKind::kFlat}) {
+    std::unique_ptr<Store> store =
+        *Store::Open(dir_.file(absl::StrCat("s", static_cast<int>(kind))), Cut(600));
+    CollectionSettings settings = Settings();
+    settings.vector_index = kind;
+    settings.vector_encoding = VectorEncoding::kBfloat16;
+    Opened o = {std::move(store), nullptr};
+    o.collection = *o.store->Create("c", settings);
+    for (int round = 0; round < 4; ++round) {
+      std::vector<PreparedDocument> documents = Documents(300, 50 + round);
+      Upsert(o, documents);
+      for (int i = 0; i < 300; i += 3) Delete(o, {absl::StrCat("d", i)});
+    }
+    ASSERT_TRUE(o.collection->AwaitIdle().ok());
+    EXPECT_GT(o.collection->Stats().segments, 0u);
+    EXPECT_THAT(Problems(o), IsEmpty());
+  }
 }
 
 TEST_F(Segmentation, EmptyCollectionsCanBeCompactedReindexedAndSearched) {

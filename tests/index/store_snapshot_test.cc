@@ -250,6 +250,7 @@ TEST_F(StoreSnapshot, LeavesAlonePartialDirectoriesOfOthers) {
 TEST_F(StoreSnapshot, OverwritesWhatACrashLeft) {
   dir_.Write("copy.partial/LOCK", "");
   dir_.Write("copy.partial/FORMAT", "x");
+  dir_.Write("copy.partial/FORMAT.next", "x");
   dir_.Write("copy.partial/db/CURRENT", "x");
   dir_.Write("copy.partial/db.tmp/CURRENT", "x");
   dir_.Write("copy.partial/segments/1-1.seg", "old");

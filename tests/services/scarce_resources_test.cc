@@ -182,6 +182,36 @@ TEST_F(FullDisk, SomebodyElseMayFillItMeanwhile) {
   ExpectNothingLostThere(full);
 }
 
+TEST_F(FullDisk, ASegmentThatDoesNotFitLeavesEverythingAsItWas) {
+  if (!Mount("size=500m")) GTEST_SKIP() << kNoMount;
+  ProcessOptions options =
+      Options(OnDisk("ingest", {"--seal-chunks", "1000", "--format", "jsonl", "-"}));
+  options.more_input = Records(6000);
+  ASSERT_EQ(RunThere(std::move(options)).exit_code, kOk);
+  const Strings query = OnDisk("search", {"--json", "-k", "50", "word7 word8"});
+  const std::string before = RunThere(Options(query)).out;
+  EXPECT_THAT(before, HasSubstr("\"document\""));
+  // All but 100 MiB: enough to open the store, too little to build anything.
+  const auto there = [&](const std::string& program, const Strings& arguments) {
+    ProcessOptions command = Options(arguments);
+    command.argv[0] = program;
+    return RunThere(std::move(command)).exit_code;
+  };
+  EXPECT_EQ(there("/bin/dd", {"if=/dev/zero", "of=" + path_ + "/room", "bs=1M", "count=100"}), 0);
+  EXPECT_EQ(there("/bin/dd", {"if=/dev/zero", "of=" + path_ + "/filler", "bs=64K"}), 1);
+  EXPECT_EQ(there("/bin/rm", {path_ + "/room"}), 0);
+  const ProcessResult full = RunThere(Options(OnDisk("compact")));
+  EXPECT_EQ(full.exit_code, kError);
+  EXPECT_THAT(full.err, HasSubstr("free disk space"));
+  EXPECT_EQ(RunThere(Options(OnDisk("verify", {"--deep"}))).exit_code, kOk);
+  EXPECT_EQ(RunThere(Options(query)).out, before);
+  EXPECT_EQ(there("/bin/rm", {path_ + "/filler"}), 0);
+  const ProcessResult compacted = RunThere(Options(OnDisk("compact")));
+  EXPECT_EQ(compacted.exit_code, kOk) << compacted.err;
+  EXPECT_EQ(RunThere(Options(OnDisk("verify", {"--deep"}))).exit_code, kOk);
+  EXPECT_EQ(RunThere(Options(query)).out, before);
+}
+
 TEST_F(FullDisk, ADiskFullFromTheStartIsAnErrorThatNamesTheStore) {
   for (const char* size : {"size=4k", "size=16k", "size=64k", "size=256k", "size=1m"}) {
     if (!Mount(size)) GTEST_SKIP() << kNoMount;
@@ -208,6 +238,27 @@ TEST_F(ScarceResources, AWriteThatFailsStopsIngestionAndTheStoreOpensAgain) {
   EXPECT_EQ(complete.exit_code, kOk) << complete.err;
   EXPECT_EQ(Lines(complete.out).size(), 5000u);
   ExpectNothingLost(complete);
+}
+
+TEST_F(ScarceResources, AMergeWhoseFileCannotGrowLeavesEverythingAsItWas) {
+  ProcessOptions options = IngestRecords(4000);
+  options.argv.insert(options.argv.end() - 1, {"--seal-chunks", "700"});
+  ASSERT_EQ(Run(std::move(options)).exit_code, kOk);
+  const Strings query = OnStore("search", {"--json", "-k", "50", "word7 word8"});
+  const std::string before = Cairn(query).out;
+  for (const rlim_t limit : {rlim_t{100} << 10, rlim_t{1} << 20, rlim_t{3} << 20}) {
+    ProcessOptions compact = Options(OnStore("compact"));
+    compact.limits = {{RLIMIT_FSIZE, limit}};
+    compact.ignored_signals = {SIGXFSZ};
+    const ProcessResult failed = Run(std::move(compact));
+    EXPECT_EQ(failed.exit_code, kError) << limit;
+    EXPECT_THAT(failed.err, HasSubstr("File too large"));
+    ExpectSound();
+    EXPECT_EQ(Cairn(query).out, before);
+  }
+  EXPECT_EQ(Cairn(OnStore("compact")).exit_code, kOk);
+  ExpectSound();
+  EXPECT_EQ(Cairn(query).out, before);
 }
 
 TEST_F(ScarceResources, NoRoomForTheFirstFileIsAnError) {

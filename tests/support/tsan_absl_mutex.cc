@@ -17,6 +17,16 @@ void __real__ZN4absl7debian35Mutex6UnlockEv(void* mutex);
 void __real__ZN4absl7debian35Mutex10ReaderLockEv(void* mutex);
 void __real__ZN4absl7debian35Mutex12ReaderUnlockEv(void* mutex);
 void __real__ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE(void* mutex, const void* condition);
+
+// absl::Duration, and absl::Time, which holds one, as they are passed.
+struct Duration {
+  long high;
+  unsigned low;
+};
+bool __real__ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE(
+    void* mutex, const void* condition, Duration timeout);
+bool __real__ZN4absl7debian35Mutex17AwaitWithDeadlineERKNS0_9ConditionENS0_4TimeE(
+    void* mutex, const void* condition, Duration deadline);
 }
 
 class IgnoreReads {
@@ -28,6 +38,17 @@ class IgnoreReads {
 // Readers release to a place of their own, which only writers acquire: two readers stay unordered,
 // so that a write under a shared lock is still found.
 void* ReadersOf(void* mutex) { return static_cast<char*>(mutex) + 1; }
+
+template <typename Wait>
+auto Awaiting(void* mutex, Wait wait) {
+  __tsan_release(mutex);
+  AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+  const bool fulfilled = wait();
+  AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+  __tsan_acquire(mutex);
+  __tsan_acquire(ReadersOf(mutex));
+  return fulfilled;
+}
 
 }  // namespace
 
@@ -63,13 +84,26 @@ void __wrap__ZN4absl7debian35Mutex12ReaderUnlockEv(void* mutex) {
 }
 
 void __wrap__ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE(void* mutex, const void* condition) {
-  __tsan_release(mutex);
-  {
-    IgnoreReads ignore;
+  Awaiting(mutex, [&] {
     __real__ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE(mutex, condition);
-  }
-  __tsan_acquire(mutex);
-  __tsan_acquire(ReadersOf(mutex));
+    return true;
+  });
+}
+
+bool __wrap__ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE(
+    void* mutex, const void* condition, Duration timeout) {
+  return Awaiting(mutex, [&] {
+    return __real__ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE(
+        mutex, condition, timeout);
+  });
+}
+
+bool __wrap__ZN4absl7debian35Mutex17AwaitWithDeadlineERKNS0_9ConditionENS0_4TimeE(
+    void* mutex, const void* condition, Duration deadline) {
+  return Awaiting(mutex, [&] {
+    return __real__ZN4absl7debian35Mutex17AwaitWithDeadlineERKNS0_9ConditionENS0_4TimeE(
+        mutex, condition, deadline);
+  });
 }
 
 }  // extern "C"

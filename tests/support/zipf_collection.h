@@ -59,9 +59,9 @@ inline index::LexicalQuery MakeQuery(const index::LexicalTail& tail,
   index::LexicalQuery query;
   query.bm25 = bm25;
   query.average_length = static_cast<float>(tail.total_length()) /
-                         static_cast<float>(std::max<uint64_t>(tail.live_slots(), 1));
+                         static_cast<float>(std::max<uint64_t>(tail.slots(), 1));
   for (index::TermId term : terms) {
-    query.terms.push_back({term, index::Bm25Idf(tail.DocumentFrequency(term), tail.live_slots())});
+    query.terms.push_back({term, index::Bm25Idf(tail.DocumentFrequency(term), tail.slots())});
   }
   return query;
 }
