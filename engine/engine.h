@@ -324,9 +324,9 @@ class Engine {
   absl::Status Compact();
   // Builds every segment anew from rows alone. Searches go on, ingestion waits.
   absl::Status Reindex();
-  // Copies the store as it is at one moment into `destination`, which must not exist. Files that
-  // never change are shared (hard links) where the file system allows it. Searches and ingestion
-  // go on.
+  // Copies the store as it is at one moment into `destination`, which must not exist or be empty.
+  // Files that never change are shared (hard links) where the file system allows it. Searches and
+  // ingestion go on.
   absl::Status Snapshot(const std::string& destination);
   // Makes a new store at `store_directory` (must not exist, or be empty) from a snapshot, which
   // stays independent of it.

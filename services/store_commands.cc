@@ -132,7 +132,7 @@ class SnapshotCommand : public Command {
   CLI::App* Register(CLI::App* app) override {
     CLI::App* c = app->add_subcommand("snapshot", "Copy a store as it is now into a new directory");
     flags_.Register(c, false);
-    c->add_option("DIRECTORY", directory_, "Where to; must not exist")->required();
+    c->add_option("DIRECTORY", directory_, "Where to; must not exist, or be empty")->required();
     c->footer(
         "Files that never change are shared with the store (hard links) where the file system\n"
         "allows it, so a snapshot is quick and small. It can be opened like any store; cairn\n"
