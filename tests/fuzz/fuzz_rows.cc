@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   writer.Raw(payload);
   const std::string row = std::move(writer).Finish("key");
   // What decodes must encode to a row that decodes to the same.
-  switch (data[0] % 7) {
+  switch (data[0] % 9) {
     case 0:
       if (auto r = rows::DecodeDocument("key", row); r.ok()) {
         const std::string again = rows::Encode("key", *r);
@@ -47,6 +47,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 5:
       (void)rows::DecodeTerm("key", row);
+      break;
+    case 7:
+      if (auto r = rows::DecodeManifest("key", row); r.ok()) {
+        if (*rows::DecodeManifest("key", rows::Encode("key", *r)) != *r) std::abort();
+      }
+      break;
+    case 8:
+      (void)rows::DecodeMetadata(row);
       break;
     default: {
       std::vector<float> out(payload.size() / 4);
