@@ -30,46 +30,34 @@ class Crash : public CrashTest {
     }
     return collection;
   }
+
+  // Kills the ingestion of one generation after the other, each replacing the one before.
+  void KillThroughGenerations() {
+    Collection before;
+    int kills = kKills;
+    for (uint32_t generation = 1; kills > 0; ++generation) {
+      ASSERT_LT(generation, 100u) << "the kills come too late";
+      const Collection now = Generate(kDocuments, generation);
+      const std::string path = WriteCollection("in.jsonl", now);
+      if (generation == 1) {
+        ASSERT_NO_FATAL_FAILURE(TimeFullRun(path));
+      }
+      ASSERT_NO_FATAL_FAILURE(KillUntilComplete(path, now, before, &kills));
+      if (HasNonfatalFailure()) return;
+      if (kills == 0) {
+        ASSERT_NO_FATAL_FAILURE(Complete(path, now));
+      }
+      before = now;
+    }
+  }
 };
 
-TEST_F(Crash, AcknowledgedDocumentsOutliveAKillAtAnyMoment) {
-  Collection before;
-  int kills = kKills;
-  for (uint32_t generation = 1; kills > 0; ++generation) {
-    ASSERT_LT(generation, 100u) << "the kills come too late";
-    const Collection now = Generate(kDocuments, generation);
-    const std::string path = WriteCollection("in.jsonl", now);
-    if (generation == 1) {
-      ASSERT_NO_FATAL_FAILURE(TimeFullRun(path));
-    }
-    ASSERT_NO_FATAL_FAILURE(KillUntilComplete(path, now, before, &kills));
-    if (HasNonfatalFailure()) return;
-    if (kills == 0) {
-      ASSERT_NO_FATAL_FAILURE(Complete(path, now));
-    }
-    before = now;
-  }
-}
+TEST_F(Crash, AcknowledgedDocumentsOutliveAKillAtAnyMoment) { KillThroughGenerations(); }
 
 TEST_F(Crash, AKillWhileSegmentsAreSealedAndMergedLosesNothing) {
   // So small that the background is at work all the time.
   SetIngestFlags({"--seal-chunks", "150"});
-  Collection before;
-  int kills = kKills;
-  for (uint32_t generation = 1; kills > 0; ++generation) {
-    ASSERT_LT(generation, 100u) << "the kills come too late";
-    const Collection now = Generate(kDocuments, generation);
-    const std::string path = WriteCollection("in.jsonl", now);
-    if (generation == 1) {
-      ASSERT_NO_FATAL_FAILURE(TimeFullRun(path));
-    }
-    ASSERT_NO_FATAL_FAILURE(KillUntilComplete(path, now, before, &kills));
-    if (HasNonfatalFailure()) return;
-    if (kills == 0) {
-      ASSERT_NO_FATAL_FAILURE(Complete(path, now));
-    }
-    before = now;
-  }
+  KillThroughGenerations();
 }
 
 TEST_F(Crash, AKilledBulkLoadGoesOnWhereItStopped) {
