@@ -45,7 +45,8 @@ class CandidateSearch {
   absl::Status Prepare();
   absl::StatusOr<LexicalQuery> MakeLexicalQuery() const;
   absl::Status SearchLexically();
-  void SearchVectors(PartView* view) const;
+  // Slots that score below `floor` may be left out.
+  void SearchVectors(PartView* view, float floor) const;
   absl::Status FillCosines(std::vector<float>* cosines) const;
   absl::Status ReadVectors(const PartView& view, absl::Span<const Slot> slots,
                            absl::Span<float> out) const;
@@ -66,28 +67,33 @@ absl::Status CandidateSearch::Run(Candidates* out) {
   if (absl::Status s = Prepare(); !s.ok()) return s;
   const bool lexical = query_.terms != nullptr && query_.lexical_k > 0;
   const bool vectors = !query_.vector.empty() && query_.vector_k > 0;
-  // Task 0 is the lexical search; the others search the vectors of a part each.
   absl::Status lexical_status;
-  const auto task = [&](size_t i) {
-    if (i > 0) {
-      SearchVectors(&parts_[i - 1]);
-    } else if (lexical) {
-      lexical_status = SearchLexically();
-    }
+  kernels::TopK top(query_.vector_k);
+  const auto take = [&](const PartView& view) {
+    for (const ScoredSlot& s : view.vectors) top.Push(s.score, view.base + s.slot);
   };
-  const size_t tasks = vectors ? parts_.size() + 1 : 1;
-  if (slots_ >= kParallelSlots && collection_.context_.threads != nullptr) {
-    collection_.context_.threads->ParallelFor(tasks, task);
+  if (vectors && slots_ >= kParallelSlots && collection_.context_.threads != nullptr) {
+    // Task 0 is the lexical search; the others search the vectors of a part each.
+    collection_.context_.threads->ParallelFor(parts_.size() + 1, [&](size_t i) {
+      if (i > 0) {
+        SearchVectors(&parts_[i - 1], -std::numeric_limits<float>::infinity());
+      } else if (lexical) {
+        lexical_status = SearchLexically();
+      }
+    });
+    for (const PartView& view : parts_) take(view);
   } else {
-    for (size_t i = 0; i < tasks; ++i) task(i);
+    if (lexical) lexical_status = SearchLexically();
+    for (size_t i = 0; vectors && i < parts_.size(); ++i) {
+      SearchVectors(&parts_[i], top.threshold());
+      take(parts_[i]);
+    }
   }
   if (!lexical_status.ok()) return lexical_status;
   out->lexical = Resolve(lexical_);
   if (!vectors) return absl::OkStatus();
-  kernels::TopK top(query_.vector_k);
   for (const PartView& view : parts_) {
     if (!view.status.ok()) return view.status;
-    for (const ScoredSlot& s : view.vectors) top.Push(s.score, view.base + s.slot);
   }
   for (const kernels::TopK::Entry& e : top.TakeSorted()) vectors_.push_back({e.slot, e.score});
   out->vector = Resolve(vectors_);
@@ -154,13 +160,12 @@ absl::Status CandidateSearch::SearchLexically() {
   return absl::OkStatus();
 }
 
-void CandidateSearch::SearchVectors(PartView* view) const {
+void CandidateSearch::SearchVectors(PartView* view, float floor) const {
   const auto rows = [&](absl::Span<const Slot> slots, absl::Span<float> out) {
     return ReadVectors(*view, slots, out);
   };
   absl::StatusOr<std::vector<ScoredSlot>> found = view->part->SearchVectors(
-      query_.vector, query_.vector_k, *view->allowed, -std::numeric_limits<float>::infinity(),
-      query_.exact_vectors, rows);
+      query_.vector, query_.vector_k, *view->allowed, floor, query_.exact_vectors, rows);
   view->status = found.status();
   if (found.ok()) view->vectors = *std::move(found);
 }

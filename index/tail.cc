@@ -86,9 +86,9 @@ absl::StatusOr<SlotSet> Tail::Matching(const Filter& filter) const {
 }
 
 absl::StatusOr<std::vector<ScoredSlot>> Tail::SearchVectors(absl::Span<const float> query, size_t k,
-                                                            const SlotSet& allowed, float, bool,
-                                                            ExactVectorSource rows) const {
-  return vectors_.Search(query, k, allowed, rows);
+                                                            const SlotSet& allowed, float floor,
+                                                            bool, ExactVectorSource rows) const {
+  return vectors_.Search(query, k, allowed, rows, floor);
 }
 
 size_t Tail::MemoryBytes() const {
