@@ -1,9 +1,21 @@
 #include "kernels/isa.h"
 
 #include <cstdlib>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 namespace cairn::kernels {
 namespace {
+
+#if defined(__x86_64__)
+// Clang does not know the name in __builtin_cpu_supports. The operating system need not be asked
+// again: it saves these registers if it saves AVX2's.
+bool HasF16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
 
 Isa ChooseIsa() {
   const std::vector<Isa> supported = SupportedIsas();
@@ -22,7 +34,9 @@ std::vector<Isa> SupportedIsas() {
 #if defined(__x86_64__)
   // These also ask the operating system (xgetbv) whether it saves the wide registers.
   __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return isas;
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !HasF16c()) {
+    return isas;
+  }
   isas.push_back(Isa::kAvx2);
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&

@@ -8,7 +8,8 @@
 
 namespace cairn::kernels {
 
-// Ordered from the plainest to the widest. kAvx512 means F, BW, DQ, VL, VNNI and BF16.
+// Ordered from the plainest to the widest. kAvx2 means AVX2, FMA and F16C;
+// kAvx512 besides these F, BW, DQ, VL, VNNI and BF16 of AVX-512.
 enum class Isa : uint8_t { kScalar, kAvx2, kAvx512 };
 
 // Every set this CPU (and its operating system) can run, ascending. Always holds kScalar.

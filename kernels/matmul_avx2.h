@@ -1,0 +1,17 @@
+// The AVX2 kernels for single vectors, in a unit of their own; private to matmul_avx2.cc.
+#ifndef CAIRN_KERNELS_MATMUL_AVX2_H_
+#define CAIRN_KERNELS_MATMUL_AVX2_H_
+
+#include "kernels/matmul_variants.h"
+
+namespace cairn::kernels {
+
+// MatmulKernels::vector_f32 and vector_i8.
+void Avx2VectorF32(BlockFormat format, const std::byte* tile, size_t columns, const float* a,
+                   size_t m, float* c, size_t ldc, bool accumulate);
+void Avx2VectorI8(BlockFormat format, const std::byte* tile, const I8Rows& a, size_t m, float* c,
+                  size_t ldc, bool accumulate);
+
+}  // namespace cairn::kernels
+
+#endif  // CAIRN_KERNELS_MATMUL_AVX2_H_
