@@ -37,6 +37,18 @@ bool StartsWithWord(std::string_view text) {
   return !text.empty() && IsWordCharacter(CodePointAt(text, 0));
 }
 
+// The tokens with that `normalized`, as they look there; without control tokens if not `control`.
+std::vector<AddedToken> Select(const std::vector<AddedToken>& tokens, bool normalized, bool control,
+                               const std::function<std::string(std::string_view)>& normalize) {
+  std::vector<AddedToken> selected;
+  for (const AddedToken& token : tokens) {
+    if (token.normalized != normalized || (token.special && !control)) continue;
+    selected.push_back(token);
+    if (normalized) selected.back().content = normalize(token.content);
+  }
+  return selected;
+}
+
 bool IsSpace(char32_t c) { return u_isUWhiteSpace(static_cast<UChar32>(c)); }
 
 }  // namespace
@@ -57,8 +69,10 @@ AddedTokenMatcher::AddedTokenMatcher(std::vector<AddedToken> tokens) {
 }
 
 const AddedToken* AddedTokenMatcher::LongestAt(std::string_view text, size_t at) const {
+  const uint64_t possible = index_.PossibleLengths(text.data() + at, text.size() - at);
   for (const uint32_t length : lengths_[static_cast<uint8_t>(text[at])]) {
     if (length > text.size() - at) continue;
+    if ((possible >> (std::min<uint32_t>(length, 64) - 1) & 1) == 0) continue;
     const uint32_t found = index_.Find(text.data() + at, length);
     if (found != Vocabulary::kNone) return &tokens_[found];
   }
@@ -102,5 +116,12 @@ bool AddedTokenMatcher::Next(std::string_view text, size_t from, Match* match) c
   }
   return false;
 }
+
+AddedTokens::AddedTokens(const std::vector<AddedToken>& tokens,
+                         const std::function<std::string(std::string_view)>& normalize)
+    : raw_(Select(tokens, false, true, normalize)),
+      raw_without_control_(Select(tokens, false, false, normalize)),
+      normalized_(Select(tokens, true, true, normalize)),
+      normalized_without_control_(Select(tokens, true, false, normalize)) {}
 
 }  // namespace cairn::chunking

@@ -2,6 +2,7 @@
 #ifndef CAIRN_CHUNKING_TEXT_BERT_NORMALIZER_H_
 #define CAIRN_CHUNKING_TEXT_BERT_NORMALIZER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -22,6 +23,11 @@ struct AlignedText {
     text.clear();
     begin.clear();
     end.clear();
+  }
+  void Reserve(size_t bytes) {
+    text.reserve(bytes);
+    begin.reserve(bytes);
+    end.reserve(bytes);
   }
   void Append(char32_t c, uint32_t input_begin, uint32_t input_end) {
     AppendUtf8(c, &text);

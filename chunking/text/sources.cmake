@@ -3,12 +3,34 @@ list(APPEND CAIRN_CHUNKING_SOURCES
   text/added_tokens.cc
   text/analyzer.cc
   text/bert_normalizer.cc
+  text/byte_alphabet.cc
+  text/byte_level.cc
+  text/byte_pair.cc
+  text/character_pair.cc
+  text/chat_markup.cc
+  text/json_members.cc
   text/normalize.cc
   text/porter.cc
+  text/pre_tokenizer.cc
+  text/precompiled_charsmap.cc
   text/sentence.cc
-  text/tokenizer.cc
+  text/sentence_piece.cc
+  text/sentence_piece_file.cc
+  text/stream_decoder.cc
+  text/text_normalizer.cc
+  text/tokenizer_config.cc
+  text/tokenizer_json.cc
+  text/tokenizer_json_byte_pair.cc
+  text/tokenizer_json_normalizer.cc
+  text/tokenizer_json_parts.cc
+  text/tokenizer_json_unigram.cc
+  text/tokenizer_json_wordpiece.cc
   text/unigram.cc
+  text/utf8_repair.cc
   text/vocabulary.cc
+  text/vocabulary_description.cc
+  text/vocabulary_files.cc
+  text/vocabulary_tokenizer.cc
   text/word_scanner.cc
   text/wordpiece.cc
 )

@@ -12,6 +12,9 @@
 
 namespace cairn::chunking {
 
+// Of tokens, or of merges; files that claim more are refused.
+inline constexpr size_t kMaxVocabulary = 10'000'000;
+
 namespace vocabulary_internal {
 
 inline uint64_t Load64(const char* p) {
@@ -103,6 +106,15 @@ class Vocabulary {
     if (n >= 2) lengths |= lengths_[PairIndex(p)];
     if (n >= 4) lengths |= lengths_[QuadIndex(p)];
     return lengths;
+  }
+
+  // Calls visit(token, id) for each token, in no particular order.
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    for (const Slot& slot : slots_) {
+      if (slot.id == kNone) continue;
+      visit(std::string_view(arena_).substr(slot.offset, slot.size), slot.id);
+    }
   }
 
   size_t size() const { return size_; }

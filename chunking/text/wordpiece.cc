@@ -3,28 +3,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+
 namespace cairn::chunking {
 namespace {
 
 // Text without ASCII spaces or symbols (Chinese) is normalised in pieces of about this size.
 constexpr size_t kComplexBytes = size_t{1} << 16;
 
-std::vector<AddedToken> Select(const std::vector<AddedToken>& tokens, bool normalized) {
-  std::vector<AddedToken> selected;
-  for (const AddedToken& token : tokens) {
-    if (token.normalized == normalized) selected.push_back(token);
-  }
-  return selected;
-}
-
-std::vector<AddedToken> Normalized(std::vector<AddedToken> tokens,
-                                   const BertNormalizer& normalizer) {
-  for (AddedToken& token : tokens) {
-    AlignedText content;
-    normalizer.Append(token.content, 0, &content);
-    token.content = std::move(content.text);
-  }
-  return tokens;
+std::string Normalized(const BertNormalizer& normalizer, std::string_view text) {
+  AlignedText normalized;
+  normalizer.Append(text, 0, &normalized);
+  return std::move(normalized.text);
 }
 
 // Where tokens go. Mark and Rewind take back the pieces of a word that turns out to be unknown.
@@ -95,14 +86,14 @@ struct WordPieceTokenizer::Word {
 };
 
 WordPieceTokenizer::WordPieceTokenizer(WordPieceModel model)
-    : initial_(std::move(model.initial)),
+    : VocabularyTokenizer(std::move(model.facts)),
+      initial_(std::move(model.initial)),
       continuing_(std::move(model.continuing)),
-      id_limit_(model.id_limit),
-      unknown_id_(model.unknown_id),
+      unknown_id_(*unknown_id()),
       max_chars_(std::min(model.max_input_chars_per_word, WordPieceModel::kLongestWord)),
       normalizer_(model.normalizer, &characters_),
-      raw_tokens_(Select(model.added_tokens, false)),
-      normalized_tokens_(Normalized(Select(model.added_tokens, true), normalizer_)) {
+      added_tokens_(model.added_tokens,
+                    [this](std::string_view content) { return Normalized(normalizer_, content); }) {
   InitBytes();
 }
 
@@ -128,39 +119,38 @@ void WordPieceTokenizer::InitBytes() {
   }
 }
 
-void WordPieceTokenizer::Encode(std::string_view text, std::vector<Token>* tokens) const {
+void WordPieceTokenizer::EncodeText(std::string_view text, ControlText control,
+                                    std::vector<Token>* tokens) const {
   TokenSink sink(tokens);
-  EncodeAll(text, &sink);
+  EncodeAll(text, control, &sink);
 }
 
 size_t WordPieceTokenizer::CountTokens(std::string_view text) const {
   CountingSink sink;
-  EncodeAll(text, &sink);
+  EncodeAll(text, documents(), &sink);
   return sink.count();
 }
 
 template <typename Sink>
-void WordPieceTokenizer::EncodeAll(std::string_view text, Sink* sink) const {
-  const auto encode = [&](size_t begin, size_t end) {
-    if (normalized_tokens_.empty()) {
-      EncodeText(text, begin, end, sink);
-    } else {
-      EncodeWithNormalizedTokens(text, begin, end, sink);
-    }
-  };
-  size_t done = 0;
-  AddedTokenMatcher::Match match;
-  while (raw_tokens_.Next(text, done, &match)) {
-    encode(done, match.begin);
-    sink->Add(match.id, static_cast<uint32_t>(match.begin), static_cast<uint32_t>(match.end));
-    done = match.end;
-  }
-  encode(done, text.size());
+void WordPieceTokenizer::EncodeAll(std::string_view text, ControlText control, Sink* sink) const {
+  const AddedTokenMatcher& normalized = added_tokens_.normalized(control);
+  SplitAtAddedTokens(
+      added_tokens_.raw(control), text,
+      [&](size_t begin, size_t end) {
+        if (normalized.empty()) {
+          EncodeRange(text, begin, end, sink);
+        } else {
+          EncodeWithNormalizedTokens(normalized, text, begin, end, sink);
+        }
+      },
+      [&](const AddedTokenMatcher::Match& match) {
+        sink->Add(match.id, static_cast<uint32_t>(match.begin), static_cast<uint32_t>(match.end));
+      });
 }
 
 template <typename Sink>
-void WordPieceTokenizer::EncodeText(std::string_view text, size_t begin, size_t end,
-                                    Sink* sink) const {
+void WordPieceTokenizer::EncodeRange(std::string_view text, size_t begin, size_t end,
+                                     Sink* sink) const {
   char word[WordPieceModel::kLongestWord + 1];
   AlignedText scratch;
   for (size_t i = begin; i < end;) {
@@ -280,18 +270,17 @@ void WordPieceTokenizer::EncodeAligned(const AlignedText& aligned, size_t begin,
 }
 
 template <typename Sink>
-void WordPieceTokenizer::EncodeWithNormalizedTokens(std::string_view text, size_t begin, size_t end,
+void WordPieceTokenizer::EncodeWithNormalizedTokens(const AddedTokenMatcher& matcher,
+                                                    std::string_view text, size_t begin, size_t end,
                                                     Sink* sink) const {
   AlignedText aligned;
   normalizer_.Append(text.substr(begin, end - begin), static_cast<uint32_t>(begin), &aligned);
-  size_t done = 0;
-  AddedTokenMatcher::Match match;
-  while (normalized_tokens_.Next(aligned.text, done, &match)) {
-    EncodeAligned(aligned, done, match.begin, sink);
-    sink->AddAfterLast(match.id, aligned.begin[match.begin], aligned.end[match.end - 1]);
-    done = match.end;
-  }
-  EncodeAligned(aligned, done, aligned.text.size(), sink);
+  SplitAtAddedTokens(
+      matcher, aligned.text,
+      [&](size_t from, size_t to) { EncodeAligned(aligned, from, to, sink); },
+      [&](const AddedTokenMatcher::Match& match) {
+        sink->AddAfterLast(match.id, aligned.begin[match.begin], aligned.end[match.end - 1]);
+      });
 }
 
 template <typename Sink>
@@ -319,6 +308,20 @@ void WordPieceTokenizer::EncodeWord(const Word& word, Sink* sink) const {
     add(id, at, at + length);
     at += length;
   }
+}
+
+std::string WordPieceText(std::string_view token, bool clean_up) {
+  const std::string text = absl::StrCat(" ", absl::string_view(token.data(), token.size()));
+  if (!clean_up) return text;
+  return absl::StrReplaceAll(text, {{" .", "."},
+                                    {" ?", "?"},
+                                    {" !", "!"},
+                                    {" ,", ","},
+                                    {" n't", "n't"},
+                                    {" 'm", "'m"},
+                                    {" 's", "'s"},
+                                    {" 've", "'ve"},
+                                    {" 're", "'re"}});
 }
 
 }  // namespace cairn::chunking

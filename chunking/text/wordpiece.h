@@ -13,8 +13,8 @@
 
 #include "chunking/text/added_tokens.h"
 #include "chunking/text/bert_normalizer.h"
-#include "chunking/text/tokenizer.h"
 #include "chunking/text/vocabulary.h"
+#include "chunking/text/vocabulary_tokenizer.h"
 
 namespace cairn::chunking {
 
@@ -24,8 +24,7 @@ struct WordPieceModel {
 
   Vocabulary initial;     // All tokens: what a word may begin with.
   Vocabulary continuing;  // Those with the continuing prefix, without it: what may follow.
-  size_t id_limit = 0;    // Above every id.
-  uint32_t unknown_id = 0;
+  VocabularyFacts facts;  // With an unknown id.
   size_t max_input_chars_per_word = 100;  // At most kLongestWord. Longer words are unknown.
   BertNormalizer::Options normalizer;
   std::vector<AddedToken> added_tokens;
@@ -37,16 +36,16 @@ struct WordPieceModel {
 // character of the text becomes several tokens (Hangul); here the first such token has all of it
 // and the others are empty.
 //
+// Text of ids: pieces joined, a space before each word, less the spaces before punctuation and in
+// contractions that Hugging Face's WordPiece decoder cleans up.
+//
 // Plain ASCII words take a path that copies them, lower-cased, into a fixed buffer and looks them
 // up whole; anything else goes through BertNormalizer up to the next ASCII space or symbol.
-class WordPieceTokenizer final : public Tokenizer {
+class WordPieceTokenizer final : public VocabularyTokenizer {
  public:
   explicit WordPieceTokenizer(WordPieceModel model);
 
-  void Encode(std::string_view text, std::vector<Token>* tokens) const override;
   size_t CountTokens(std::string_view text) const override;
-  size_t vocabulary_size() const override { return id_limit_; }
-  std::optional<uint32_t> unknown_id() const override { return unknown_id_; }
 
  private:
   // What an ASCII byte is; kComplex: dropped by the normaliser, or not ASCII.
@@ -55,18 +54,20 @@ class WordPieceTokenizer final : public Tokenizer {
 
   void InitBytes();
 
+  void EncodeText(std::string_view text, ControlText control,
+                  std::vector<Token>* tokens) const override;
   template <typename Sink>
-  void EncodeAll(std::string_view text, Sink* sink) const;
+  void EncodeAll(std::string_view text, ControlText control, Sink* sink) const;
   template <typename Sink>
-  void EncodeText(std::string_view text, size_t begin, size_t end, Sink* sink) const;
+  void EncodeRange(std::string_view text, size_t begin, size_t end, Sink* sink) const;
   template <typename Sink>
   size_t EncodeComplex(std::string_view text, size_t begin, size_t end, AlignedText* scratch,
                        Sink* sink) const;
   template <typename Sink>
   void EncodeAligned(const AlignedText& aligned, size_t begin, size_t end, Sink* sink) const;
   template <typename Sink>
-  void EncodeWithNormalizedTokens(std::string_view text, size_t begin, size_t end,
-                                  Sink* sink) const;
+  void EncodeWithNormalizedTokens(const AddedTokenMatcher& matcher, std::string_view text,
+                                  size_t begin, size_t end, Sink* sink) const;
   template <typename Sink>
   void EncodeWord(const Word& word, Sink* sink) const;
 
@@ -75,17 +76,18 @@ class WordPieceTokenizer final : public Tokenizer {
 
   Vocabulary initial_;
   Vocabulary continuing_;
-  size_t id_limit_;
   uint32_t unknown_id_;
   size_t max_chars_;
   BertCharacters characters_;
   BertNormalizer normalizer_;
-  AddedTokenMatcher raw_tokens_;
-  AddedTokenMatcher normalized_tokens_;
+  AddedTokens added_tokens_;
   std::array<ByteClass, 256> byte_class_;
   std::array<char, 256> folded_;         // Of kWord bytes, in lower case if asked for; else 0.
   std::array<uint32_t, 128> symbol_id_;  // Of kPunctuation bytes.
 };
+
+// What a token that begins a word adds to a text; "##" pieces add what follows their prefix.
+std::string WordPieceText(std::string_view token, bool clean_up);
 
 }  // namespace cairn::chunking
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -38,6 +39,14 @@ class FakeTokenizer final : public chunking::Tokenizer {
   }
   size_t vocabulary_size() const override { return 1; }
   std::optional<uint32_t> unknown_id() const override { return 0; }
+  const chunking::SpecialTokens& special_tokens() const override { return special_tokens_; }
+  std::vector<uint32_t> EncodePrompt(std::string_view text, chunking::ControlText) const override {
+    return std::vector<uint32_t>(CountTokens(text), 0);
+  }
+  // Its one id stands for any text, and so for none.
+  void AppendBytes(uint32_t, chunking::ControlText, std::string*) const override {}
+  std::string Decode(absl::Span<const uint32_t>) const override { return ""; }
+  bool starts_with_space() const override { return false; }
 
  private:
   static bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\t'; }
@@ -74,6 +83,7 @@ class FakeTokenizer final : public chunking::Tokenizer {
     sink(begin, end);
   }
 
+  chunking::SpecialTokens special_tokens_;
   size_t first_;
   size_t further_;
   size_t longest_word_;

@@ -108,6 +108,16 @@ class TwoTokensPerLetter final : public Tokenizer {
   }
   size_t vocabulary_size() const override { return 1; }
   std::optional<uint32_t> unknown_id() const override { return std::nullopt; }
+  const SpecialTokens& special_tokens() const override { return special_tokens_; }
+  std::vector<uint32_t> EncodePrompt(std::string_view text, ControlText) const override {
+    return std::vector<uint32_t>(CountTokens(text), 0);
+  }
+  void AppendBytes(uint32_t, ControlText, std::string*) const override {}
+  std::string Decode(absl::Span<const uint32_t>) const override { return ""; }
+  bool starts_with_space() const override { return false; }
+
+ private:
+  SpecialTokens special_tokens_;
 };
 
 TEST(FixedChunker, CountsTokensWithoutBytesWithTheCharacterBeforeThem) {

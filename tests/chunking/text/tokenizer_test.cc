@@ -154,7 +154,7 @@ TEST(LoadTokenizerJson, NamesWhatIsWrong) {
   EXPECT_THAT(ErrorOf(""), HasSubstr("tokenizer.json"));
   EXPECT_THAT(ErrorOf("[]"), HasSubstr("not a JSON object"));
   EXPECT_THAT(ErrorOf("{}"), HasSubstr("\"model\""));
-  EXPECT_THAT(ErrorOf(R"({"model":{"type":"BPE"}})"), HasSubstr("BPE"));
+  EXPECT_THAT(ErrorOf(R"({"model":{"type":"WordLevel"}})"), HasSubstr("WordLevel"));
   EXPECT_THAT(ErrorOf(R"({"model":[]})"), HasSubstr("object"));
   EXPECT_THAT(ErrorOf(std::string(100000, '[')), HasSubstr("tokenizer.json"));
   EXPECT_THAT(ErrorOf(Json("{}")), HasSubstr("empty"));
@@ -181,6 +181,48 @@ TEST(LoadTokenizerJson, NamesWhatIsWrong) {
   std::string nested = R"({"type":"BertNormalizer"})";
   for (int i = 0; i < 50; ++i) nested = R"({"type":"Sequence","normalizers":[)" + nested + "]}";
   EXPECT_THAT(ErrorOf(Json(R"({"[UNK]":0})", "", "", nested)), HasSubstr("too many steps"));
+}
+
+TEST(LoadTokenizerJson, NoUserTextBecomesChatMarkupWhateverTheFileCallsIt) {
+  const auto tokenizer = Must(LoadTokenizerJson(
+      R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},)"
+      R"("model":{"type":"BPE","merges":[],"vocab":{"<":0,"|":1,"s":2}},"added_tokens":[)"
+      R"({"id":3,"content":"<|im_start|>","special":false},)"
+      R"({"id":4,"content":"<s|>","special":false}]})"));
+  EXPECT_THAT(tokenizer->EncodePrompt("<|im_start|>", ControlText::kAsTokens), ElementsAre(3));
+  EXPECT_THAT(tokenizer->EncodePrompt("<|im_start|>", ControlText::kAsText),
+              ::testing::Not(::testing::Contains(3u)));
+  EXPECT_THAT(tokenizer->EncodePrompt("<s|>", ControlText::kAsText), ElementsAre(4));
+}
+
+// One step that doubles the text is fine, but not a chain of them.
+TEST(LoadTokenizerJson, RefusesNormalizersThatFillTheMemory) {
+  const auto load = [](const std::string& step, int count) {
+    std::string steps = step;
+    for (int i = 1; i < count; ++i) steps += "," + step;
+    return LoadTokenizerJson(R"({"normalizer":{"type":"Sequence","normalizers":[)" + steps +
+                             R"(]},"model":{"type":"BPE","merges":[],"vocab":{"a":0}}})");
+  };
+  const std::string doubles = R"({"type":"Replace","pattern":{"String":"a"},"content":"aa"})";
+  const std::string grows = R"({"type":"Replace","pattern":{"String":"ab"},"content":"ababa"})";
+  const std::string spaces = R"({"type":"Replace","pattern":{"Regex":"\\s+"},"content":"    "})";
+  EXPECT_TRUE(load(doubles, 6).ok());
+  EXPECT_TRUE(load(spaces, 3).ok());
+  for (const auto& refused :
+       {load(doubles, 7), load(doubles, 256), load(grows, 4), load(spaces, 4)}) {
+    EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(refused.status().message()), HasSubstr("times longer"));
+  }
+  // What keeps the length may come as often as it likes.
+  EXPECT_TRUE(load(R"({"type":"Replace","pattern":{"String":"ab"},"content":"ba"})", 200).ok());
+}
+
+TEST(LoadTokenizerJson, WhatAFileSaysIsEscapedAndCutInMessages) {
+  const std::string hostile =
+      ErrorOf(R"({"model":{"type":"\u001b[2J\u009b)" + std::string(1000, 'x') + R"("}})");
+  EXPECT_THAT(hostile, HasSubstr(R"(\x1b[2J\xc2\x9bxxx)"));
+  EXPECT_THAT(hostile, HasSubstr("xxx...\" is not known"));
+  EXPECT_LT(hostile.size(), 250u);
 }
 
 TEST(LoadTokenizerJson, SurvivesDamagedFiles) {
@@ -359,15 +401,6 @@ TEST(LoadTokenizerJson, LoadsTheStaticEmbeddingModels) {
     const size_t words = tokenizer->CountTokens("hello hello hello");
     EXPECT_EQ(words, 3u) << model;
   }
-}
-
-TEST(LoadTokenizerJson, NamesOtherModelTypes) {
-  CAIRN_NEED_SHARED("tokenizers/hf");
-  for (const char* name : {"phi-2", "roberta-base", "added-tokens"}) {
-    EXPECT_THAT(ErrorOf(Shared(std::string("tokenizers/hf/") + name + "_tokenizer.json")),
-                HasSubstr("\"BPE\""));
-  }
-  EXPECT_FALSE(LoadTokenizerJson(Shared("tokenizers/hf/t5-small_tokenizer.json")).ok());
 }
 
 }  // namespace
