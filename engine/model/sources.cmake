@@ -1,12 +1,41 @@
-list(APPEND CAIRN_ENGINE_SOURCES
-  model/default_model.cc
+list(APPEND CAIRN_MODEL_SOURCES
+  model/attention_plan.cc
+  model/checkpoint.cc
+  model/decoder.cc
+  model/decoder_weights.cc
   model/default_model.S
+  model/default_model.cc
+  model/gguf.cc
+  model/gguf_checkpoint.cc
+  model/gguf_config.cc
+  model/gguf_metadata.cc
+  model/gguf_tokenizer.cc
+  model/gguf_types.cc
+  model/gguf_value.cc
+  model/gguf_writer.cc
+  model/hf_checkpoint.cc
+  model/hf_config.cc
+  model/hf_files.cc
+  model/hf_vocabulary.cc
+  model/hf_weights.cc
+  model/json_document.cc
   model/json_reader.cc
+  model/kv_cache.cc
+  model/mapped_file.cc
+  model/model_benchmark.cc
   model/model_config.cc
+  model/model_conversion.cc
   model/model_file.cc
+  model/model_inspection.cc
+  model/model_layout.cc
+  model/model_synthesis.cc
+  model/parallel_rows.cc
+  model/rope.cc
   model/safetensors.cc
+  model/sentence_transformers.cc
   model/static_embedder.cc
   model/token_vectors.cc
+  model/weights_fingerprint.cc
 )
 
 # The default model becomes part of the library. The assembler reads the files itself, so CMake has

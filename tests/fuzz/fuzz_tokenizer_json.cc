@@ -1,4 +1,4 @@
-// tokenizer.json and vocab.txt: whatever loads must encode.
+// tokenizer.json and vocab.txt: whatever loads must encode and decode.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "chunking/text/tokenizer.h"
+#include "tests/fuzz/check_decoding.h"
 
 namespace {
 
@@ -25,6 +26,8 @@ void Encode(const cairn::chunking::Tokenizer& tokenizer) {
     if (token.id >= tokenizer.vocabulary_size()) std::abort();
     end = token.end;
   }
+  cairn::testing::CheckDecoding(
+      tokenizer, tokenizer.EncodePrompt(kText, cairn::chunking::ControlText::kAsTokens));
 }
 
 }  // namespace

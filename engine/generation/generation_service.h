@@ -1,0 +1,71 @@
+// A thread that generates for everybody.
+#ifndef CAIRN_ENGINE_GENERATION_GENERATION_SERVICE_H_
+#define CAIRN_ENGINE_GENERATION_GENERATION_SERVICE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/generation/generation_request.h"
+#include "engine/generation/scheduler.h"
+
+namespace cairn::engine {
+
+// Drives a scheduler on a thread of its own, which sleeps while there is nothing to do.
+// Thread-safe. Requests' callbacks run on that thread, and must not wait for requests.
+class GenerationService {
+ public:
+  struct Statistics {
+    uint64_t steps = 0;  // Those that computed something.
+    uint64_t decode_tokens = 0;
+    uint64_t prefill_tokens = 0;
+    uint64_t preempted = 0;
+    double seconds = 0;  // Of all steps together.
+    double longest_step_seconds = 0;
+  };
+
+  explicit GenerationService(std::unique_ptr<Scheduler> scheduler);
+  // Finishes the pass under way, and ends every request with kCancelled. Nobody may wait any more.
+  ~GenerationService();
+  GenerationService(const GenerationService&) = delete;
+  GenerationService& operator=(const GenerationService&) = delete;
+
+  // As Scheduler::Submit. Where the request has no on_finish, its output is kept for Wait.
+  absl::StatusOr<RequestId> Submit(GenerationRequest request);
+  // Ends the request early, as Scheduler::Cancel. Its output stays for Wait.
+  void Cancel(RequestId id);
+  // The same for a request whose output nobody will ask for: it is dropped, and Wait knows the
+  // request no more. Calls of Wait that have begun get it all the same.
+  void Forget(RequestId id);
+  // The output of a request without on_finish, once it has ended. NotFound for any other, for one
+  // whose output has been taken, and for one forgotten. An output is kept until Wait or Forget.
+  absl::StatusOr<GenerationOutput> Wait(RequestId id);
+
+  Statistics statistics() const;
+
+ private:
+  struct Kept {
+    bool done = false;
+    bool taken = false;
+    GenerationOutput output;
+  };
+
+  void Run();
+  bool MustWake() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stop_ || work_; }
+
+  const std::unique_ptr<Scheduler> scheduler_;
+  mutable absl::Mutex mutex_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  bool work_ ABSL_GUARDED_BY(mutex_) = false;  // Something was submitted since the thread looked.
+  std::map<RequestId, std::shared_ptr<Kept>> kept_ ABSL_GUARDED_BY(mutex_);
+  Statistics statistics_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace cairn::engine
+
+#endif  // CAIRN_ENGINE_GENERATION_GENERATION_SERVICE_H_

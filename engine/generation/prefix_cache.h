@@ -1,0 +1,85 @@
+// Keeps the keys and values of texts that were read, for texts that begin the same way.
+#ifndef CAIRN_ENGINE_GENERATION_PREFIX_CACHE_H_
+#define CAIRN_ENGINE_GENERATION_PREFIX_CACHE_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "engine/model/kv_cache.h"
+
+namespace cairn::engine {
+
+// A radix tree over token ids, as in SGLang's RadixAttention (arXiv 2312.07104), with one whole
+// page to an edge: exact, because a page is found only below the very tokens that came before it.
+// The least recently used pages go first, leaves before what they hang on, and never one that
+// anybody else holds. Thread-safe. The pages' pool must outlive it.
+class PrefixCache {
+ public:
+  struct Statistics {
+    uint64_t hit_tokens = 0;   // Asked for and found.
+    uint64_t miss_tokens = 0;  // Asked for and not found.
+    uint64_t evicted_pages = 0;
+    size_t pages = 0;  // Held now.
+  };
+
+  // Holds at most `max_pages`, but for those in use by others: they cannot go, and stay until they
+  // can.
+  explicit PrefixCache(size_t max_pages);
+  PrefixCache(const PrefixCache&) = delete;
+  PrefixCache& operator=(const PrefixCache&) = delete;
+
+  // The pages of the longest beginning of `tokens` that is known, whole pages only. Marks them as
+  // used just now.
+  std::vector<KvPageRef> Lookup(absl::Span<const uint32_t> tokens);
+
+  // How many pages Lookup would find. Leaves no trace.
+  size_t CountKnown(absl::Span<const uint32_t> tokens) const;
+
+  // Takes in the whole pages of `sequence`, whose tokens are `tokens` [sequence.length()]. What is
+  // known already stays as it is.
+  void Insert(absl::Span<const uint32_t> tokens, const KvSequence& sequence);
+
+  // Gives up to `pages` pages that nobody else holds back to the pool; returns how many.
+  size_t Evict(size_t pages);
+  // How many pages nobody else holds: what Evict can give back, but for a few whose followers are
+  // in use.
+  size_t evictable_pages() const;
+
+  Statistics statistics() const;
+
+ private:
+  using PageTokens = std::array<uint32_t, kKvPageTokens>;
+  struct Node {
+    Node* parent = nullptr;
+    const PageTokens* key = nullptr;  // In the parent's map, where it does not move.
+    KvPageRef page;                   // None at the root.
+    std::map<PageTokens, std::unique_ptr<Node>> children;
+    std::list<Node*>::iterator place;  // In by_use_.
+  };
+
+  // Calls `visit` with the nodes of the longest known beginning of `tokens`, in order.
+  template <typename Visitor>
+  void Walk(absl::Span<const uint32_t> tokens, Visitor visit) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void Touch(Node* deepest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  size_t EvictLocked(size_t pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const size_t max_pages_;
+  mutable absl::Mutex mutex_;
+  Node root_ ABSL_GUARDED_BY(mutex_);
+  // All nodes but the root, least recently used first; a node comes before its parent.
+  std::list<Node*> by_use_ ABSL_GUARDED_BY(mutex_);
+  Statistics statistics_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace cairn::engine
+
+#endif  // CAIRN_ENGINE_GENERATION_PREFIX_CACHE_H_
