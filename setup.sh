@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 build_packages=(
   build-essential cmake ninja-build
-  libabsl-dev libbenchmark-dev libcli11-dev libfaiss-dev libgmock-dev libgtest-dev
+  libabsl-dev libbenchmark-dev libcli11-dev libdnnl-dev libfaiss-dev libgmock-dev libgtest-dev
   libhnswlib-dev libicu-dev libopenblas-dev librocksdb-dev libsimdjson-dev libstemmer-dev
   libxxhash-dev nlohmann-json3-dev)
 demo_packages=(debian-reference-en debian-policy)

@@ -1,9 +1,12 @@
 #include "services/command.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
+#include "services/passage_output.h"
 
 namespace cairn::services {
 
@@ -38,8 +41,17 @@ absl::StatusOr<std::unique_ptr<Engine>> StoreFlags::Open(bool writable, bool cre
   return engine;
 }
 
+namespace {
+
+// Messages quote files and arguments.
+void PrintMessage(const std::string& message) {
+  std::fprintf(stderr, "cairn: %s\n", ForTerminal(message, STDERR_FILENO).c_str());
+}
+
+}  // namespace
+
 int Fail(const absl::Status& status) {
-  std::fprintf(stderr, "cairn: %s\n", std::string(status.message()).c_str());
+  PrintMessage(std::string(status.message()));
   return absl::IsInvalidArgument(status) ? kExitUsage : kExitError;
 }
 
@@ -49,7 +61,7 @@ int FailInput(const absl::Status& status) {
 }
 
 int FailUsage(const std::string& message) {
-  std::fprintf(stderr, "cairn: %s\n", message.c_str());
+  PrintMessage(message);
   return kExitUsage;
 }
 

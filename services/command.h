@@ -21,6 +21,7 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitNothingFound = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitError = 3;
+inline constexpr int kExitInterrupted = 130;  // 128 and SIGINT, as shells have it.
 
 // One subcommand: registers its flags, then runs once they are filled in.
 class Command {
@@ -55,6 +56,7 @@ int FailUsage(const std::string& message);
 std::unique_ptr<Command> MakeIngestCommand();
 std::unique_ptr<Command> MakeSearchCommand();
 std::unique_ptr<Command> MakeAskCommand();
+std::unique_ptr<Command> MakeGenerateCommand();
 std::unique_ptr<Command> MakeEvalCommand();
 std::unique_ptr<Command> MakeGetCommand();
 std::unique_ptr<Command> MakeDeleteCommand();
@@ -65,6 +67,8 @@ std::unique_ptr<Command> MakeCompactCommand();
 std::unique_ptr<Command> MakeReindexCommand();
 std::unique_ptr<Command> MakeSnapshotCommand();
 std::unique_ptr<Command> MakeRestoreCommand();
+std::unique_ptr<Command> MakeBenchCommand();
+std::unique_ptr<Command> MakeModelCommand();
 // `root` is the complete command line, which the script is made from.
 std::unique_ptr<Command> MakeCompletionCommand(const CLI::App* root);
 

@@ -1,5 +1,7 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -9,21 +11,40 @@
 namespace cairn::services {
 namespace {
 
-// "-k --mode ..." of a command.
+void AddOnce(std::string flag, std::vector<std::string>* flags) {
+  if (std::find(flags->begin(), flags->end(), flag) == flags->end()) {
+    flags->push_back(std::move(flag));
+  }
+}
+
+// "-k --mode ..." of a command and of the commands below it.
 std::vector<std::string> FlagsOf(const CLI::App& command) {
   std::vector<std::string> flags;
   for (const CLI::Option* option : command.get_options()) {
-    for (const std::string& name : option->get_snames()) flags.push_back("-" + name);
-    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+    for (const std::string& name : option->get_snames()) AddOnce("-" + name, &flags);
+    for (const std::string& name : option->get_lnames()) AddOnce("--" + name, &flags);
+  }
+  for (const CLI::App* below : command.get_subcommands({})) {
+    for (std::string& flag : FlagsOf(*below)) AddOnce(std::move(flag), &flags);
   }
   return flags;
 }
 
-std::string BashScript(const CLI::App& root) {
+std::vector<std::string> NamesBelow(const CLI::App& command) {
   std::vector<std::string> names;
+  for (const CLI::App* below : command.get_subcommands({})) names.push_back(below->get_name());
+  return names;
+}
+
+std::string BashScript(const CLI::App& root) {
+  const std::vector<std::string> names = NamesBelow(root);
   std::string cases;
+  std::string commands_below;
   for (const CLI::App* command : root.get_subcommands({})) {
-    names.push_back(command->get_name());
+    if (const std::vector<std::string> below = NamesBelow(*command); !below.empty()) {
+      absl::StrAppend(&commands_below, "    ", command->get_name(), ") COMPREPLY=($(compgen -W \"",
+                      absl::StrJoin(below, " "), "\" -- \"$current\")); return ;;\n");
+    }
     absl::StrAppend(&cases, "    ", command->get_name(), ") words=\"",
                     absl::StrJoin(FlagsOf(*command), " "), "\" ;;\n");
   }
@@ -36,6 +57,9 @@ std::string BashScript(const CLI::App& root) {
       " --help --version\" -- \"$current\"))\n"
       "    return\n"
       "  fi\n"
+      "  [ \"$COMP_CWORD\" -eq 2 ] && case \"${COMP_WORDS[1]}\" in\n",
+      commands_below,
+      "  esac\n"
       "  case \"${COMP_WORDS[1]}\" in\n",
       cases,
       "  esac\n"
@@ -51,20 +75,43 @@ std::string FishQuoted(const std::string& text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"'", "\\'"}}), "'");
 }
 
+// Completions of `command`'s options and of those of the commands below it, where the line begins
+// with `words`.
+void AddFishOptions(const CLI::App& command, const std::string& words, std::string* script) {
+  const std::string line = absl::StrCat("complete -c cairn -n '__cairn_begins ", words, "'");
+  for (const CLI::App* below : command.get_subcommands({})) {
+    absl::StrAppend(script, "complete -c cairn -n '__cairn_is ", words, "' -a ", below->get_name(),
+                    " -d ", FishQuoted(below->get_description()), "\n");
+    AddFishOptions(*below, absl::StrCat(words, " ", below->get_name()), script);
+  }
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_positional()) continue;
+    std::string names;
+    for (const std::string& n : option->get_snames()) absl::StrAppend(&names, " -s ", n);
+    for (const std::string& n : option->get_lnames()) absl::StrAppend(&names, " -l ", n);
+    absl::StrAppend(script, line, names, option->get_expected_min() > 0 ? " -r" : "", " -d ",
+                    FishQuoted(option->get_description()), "\n");
+  }
+}
+
 std::string FishScript(const CLI::App& root) {
-  std::string script;
+  // Whether the words after "cairn" begin with some, and whether they are just those.
+  std::string script =
+      "function __cairn_begins\n"
+      "  set -l words (commandline -opc)\n"
+      "  set -e words[1]\n"
+      "  test (count $words) -ge (count $argv)\n"
+      "  and test \"$words[1..(count $argv)]\" = \"$argv\"\n"
+      "end\n"
+      "function __cairn_is\n"
+      "  set -l words (commandline -opc)\n"
+      "  set -e words[1]\n"
+      "  test \"$words\" = \"$argv\"\n"
+      "end\n";
   for (const CLI::App* command : root.get_subcommands({})) {
     absl::StrAppend(&script, "complete -c cairn -n __fish_use_subcommand -a ", command->get_name(),
                     " -d ", FishQuoted(command->get_description()), "\n");
-    for (const CLI::Option* option : command->get_options()) {
-      if (option->get_positional()) continue;
-      std::string names;
-      for (const std::string& n : option->get_snames()) absl::StrAppend(&names, " -s ", n);
-      for (const std::string& n : option->get_lnames()) absl::StrAppend(&names, " -l ", n);
-      absl::StrAppend(&script, "complete -c cairn -n '__fish_seen_subcommand_from ",
-                      command->get_name(), "'", names, option->get_expected_min() > 0 ? " -r" : "",
-                      " -d ", FishQuoted(option->get_description()), "\n");
-    }
+    AddFishOptions(*command, command->get_name(), &script);
   }
   return script;
 }

@@ -50,6 +50,9 @@ int Main(int argc, char** argv) {
   add(MakeReindexCommand());
   add(MakeSnapshotCommand());
   add(MakeRestoreCommand());
+  add(MakeGenerateCommand());
+  add(MakeBenchCommand());
+  add(MakeModelCommand());
   add(MakeCompletionCommand(&app));
 
   try {
