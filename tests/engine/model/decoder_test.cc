@@ -411,6 +411,7 @@ TEST(Decoder, WhatCannotBeComputedIsRefusedAndChangesNothing) {
   EXPECT_THAT(std::string(forward(Tokens(101, 97), 1).message()), HasSubstr("context"));
   KvSequence other(subject.pool.get());
   ASSERT_TRUE(other.Reserve(65).ok());
+  other.Extend(65);
   EXPECT_EQ(forward({1}, 1).code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(sequence.length(), 0u);
   // Of several sequences, those that found room give it back.
