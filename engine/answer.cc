@@ -155,10 +155,15 @@ absl::StatusOr<AskResponse> RunAsk(const SearchContext& context, const AskReques
   coverage.Weigh(found_terms);
 
   const size_t dim = context.embedder->dim();
-  std::vector<std::string_view> texts = {std::string_view(request.question)};
+  std::vector<std::string_view> texts;
   for (const Candidate& c : candidates) texts.push_back(c.text);
-  std::vector<float> vectors(texts.size() * dim);
-  if (absl::Status s = context.embedder->Embed(texts, absl::MakeSpan(vectors)); !s.ok()) return s;
+  std::vector<float> vectors((1 + texts.size()) * dim);
+  const absl::Span<float> all = absl::MakeSpan(vectors);
+  const std::string_view question = request.question;
+  absl::Status embedded = context.embedder->Embed(TextKind::kQuery, {question}, all.first(dim));
+  if (!embedded.ok()) return embedded;
+  embedded = context.embedder->Embed(TextKind::kPassage, texts, all.subspan(dim));
+  if (!embedded.ok()) return embedded;
   const float best_passage = std::max(response.passages.front().score, 1e-6f);
   for (size_t i = 0; i < candidates.size(); ++i) {
     Candidate& c = candidates[i];

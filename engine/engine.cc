@@ -10,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/answer.h"
 #include "engine/ingest.h"
+#include "engine/model/open_model.h"
 #include "engine/model/static_embedder.h"
 #include "engine/preparation.h"
 #include "engine/search.h"
@@ -84,12 +85,12 @@ struct Engine::Impl {
     std::shared_ptr<index::Collection> collection;
     std::shared_ptr<const engine::Preparation> preparation;
 
-    engine::SearchContext Context(const engine::StaticEmbedder& embedder) const {
+    engine::SearchContext Context(const engine::Embedder& embedder) const {
       return {collection.get(), &preparation->analyzer(), &embedder};
     }
   };
 
-  std::unique_ptr<engine::StaticEmbedder> embedder;
+  std::unique_ptr<engine::Embedder> embedder;
   std::unique_ptr<index::Store> store;
 
   absl::Mutex mutex;
@@ -180,9 +181,9 @@ Engine::~Engine() = default;
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& store_directory,
                                                      const EngineOptions& options) {
   auto impl = std::make_unique<Impl>();
-  absl::StatusOr<std::unique_ptr<engine::StaticEmbedder>> embedder =
+  absl::StatusOr<std::unique_ptr<engine::Embedder>> embedder =
       options.embedder.empty() ? engine::StaticEmbedder::Default()
-                               : engine::StaticEmbedder::Load(options.embedder);
+                               : engine::OpenEmbedder(options.embedder);
   if (!embedder.ok()) return embedder.status();
   impl->embedder = *std::move(embedder);
   index::StoreOptions store;

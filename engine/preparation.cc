@@ -115,7 +115,8 @@ absl::StatusOr<index::PreparedDocument> Preparation::Prepare(chunking::Document 
     }
     const std::vector<std::string_view> views(texts.begin(), texts.end());
     vectors.assign(views.size() * dim, 0);
-    if (absl::Status s = embedder_->Embed(views, absl::MakeSpan(vectors)); !s.ok()) {
+    if (absl::Status s = embedder_->Embed(TextKind::kPassage, views, absl::MakeSpan(vectors));
+        !s.ok()) {
       return absl::Status(s.code(), absl::StrCat("document ", document.id, ": ", s.message()));
     }
     for (size_t i = begin; i < end; ++i) {

@@ -167,7 +167,7 @@ absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
   if (request.mode != SearchMode::kLexical) {
     vector.resize(context.embedder->dim());
     const std::string_view text = request.query;
-    absl::Status s = context.embedder->Embed({text}, absl::MakeSpan(vector));
+    absl::Status s = context.embedder->Embed(TextKind::kQuery, {text}, absl::MakeSpan(vector));
     if (!s.ok()) return s;
     // All zeros: no known token, so nothing to compare.
     if (std::any_of(vector.begin(), vector.end(), [](float x) { return x != 0; })) {

@@ -5,7 +5,7 @@
 #include "absl/status/statusor.h"
 #include "chunking/text/analyzer.h"
 #include "engine/engine.h"
-#include "engine/model/static_embedder.h"
+#include "engine/model/embedder.h"
 #include "index/collection.h"
 
 namespace cairn::engine {
@@ -14,7 +14,7 @@ namespace cairn::engine {
 struct SearchContext {
   const index::Collection* collection = nullptr;
   const chunking::Analyzer* analyzer = nullptr;
-  const StaticEmbedder* embedder = nullptr;
+  const Embedder* embedder = nullptr;
 };
 
 // InvalidArgument for a request out of range or a bad filter; FailedPrecondition when vectors are

@@ -13,6 +13,18 @@
 
 namespace cairn::engine {
 
+// What a text is to the search. Models that were trained so put something before it ("query: "), or
+// cut it elsewhere.
+enum class TextKind : uint8_t { kPassage, kQuery };
+
+// How a model's vectors are best fused with BM25 scores ("cairn" object of config.json, where the
+// model's maker measured it).
+struct FusionAdvice {
+  float alpha = 0.5f;    // Weight of the vector score in convex fusion.
+  bool min_max = false;  // Min-max normalisation instead of the theoretical minimum.
+  bool given = false;    // False: config.json says nothing, the values are defaults.
+};
+
 // Turns text into vectors of unit length. Thread-safe: all methods are const and may be called
 // concurrently.
 class Embedder {
@@ -22,8 +34,14 @@ class Embedder {
   virtual size_t dim() const = 0;
 
   // Fills out [texts.size()][dim] with unit vectors. A text without any known token gets all zeros.
-  virtual absl::Status Embed(absl::Span<const std::string_view> texts,
+  // One call uses one thread: callers with many texts call from several.
+  virtual absl::Status Embed(TextKind kind, absl::Span<const std::string_view> texts,
                              absl::Span<float> out) const = 0;
+
+  // Tokens of a text that count towards its vector: longer texts are cut. 0: all count.
+  virtual size_t max_tokens() const = 0;
+
+  virtual const FusionAdvice& fusion() const = 0;
 
   // The tokenizer whose tokens the model reads; chunk sizes are counted in them.
   virtual const chunking::Tokenizer& tokenizer() const = 0;

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "engine/model/static_embedder.h"
+#include "engine/model/embedder.h"
 
 namespace cairn::engine {
 

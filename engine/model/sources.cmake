@@ -33,6 +33,7 @@ list(APPEND CAIRN_MODEL_SOURCES
   model/rope.cc
   model/safetensors.cc
   model/sentence_transformers.cc
+  model/open_model.cc
   model/static_embedder.cc
   model/token_vectors.cc
   model/weights_fingerprint.cc

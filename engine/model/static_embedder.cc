@@ -67,7 +67,9 @@ class StaticEmbedderImpl : public StaticEmbedder {
   const std::string& fingerprint() const override { return fingerprint_; }
   const FusionAdvice& fusion() const override { return fusion_; }
 
-  absl::Status Embed(absl::Span<const std::string_view> texts,
+  size_t max_tokens() const override { return 0; }
+
+  absl::Status Embed(TextKind, absl::Span<const std::string_view> texts,
                      absl::Span<float> out) const override {
     if (out.size() != texts.size() * dim()) {
       return absl::InvalidArgumentError(absl::StrCat("room for ", out.size(), " floats given to ",

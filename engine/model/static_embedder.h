@@ -18,14 +18,6 @@ struct StaticModelFiles {
   std::string_view tokenizer_json;
 };
 
-// How a model's vectors are best fused with BM25 scores ("cairn" object of config.json, where the
-// model's maker measured it).
-struct FusionAdvice {
-  float alpha = 0.5f;    // Weight of the vector score in convex fusion.
-  bool min_max = false;  // Min-max normalisation instead of the theoretical minimum.
-  bool given = false;    // False: config.json says nothing, the values are defaults.
-};
-
 // Vector of a text = mean over its known tokens t (no special tokens, unknown dropped) of
 // weights[t] * embeddings[mapping[t]], scaled to unit length. `embeddings` is float32, float16 or
 // int8 (cast to float, as model2vec does), `weights` (float32, float64) and `mapping` (int32,
@@ -43,8 +35,6 @@ class StaticEmbedder : public Embedder {
 
   // The model compiled into the library.
   static absl::StatusOr<std::unique_ptr<StaticEmbedder>> Default();
-
-  virtual const FusionAdvice& fusion() const = 0;
 };
 
 }  // namespace cairn::engine

@@ -99,7 +99,10 @@ class FailingEmbedder : public Embedder {
  public:
   explicit FailingEmbedder(const Embedder* model) : model_(model) {}
   size_t dim() const override { return model_->dim(); }
-  absl::Status Embed(absl::Span<const std::string_view>, absl::Span<float>) const override {
+  size_t max_tokens() const override { return 0; }
+  const FusionAdvice& fusion() const override { return model_->fusion(); }
+  absl::Status Embed(TextKind, absl::Span<const std::string_view>,
+                     absl::Span<float>) const override {
     return absl::InternalError("out of order");
   }
   const chunking::Tokenizer& tokenizer() const override { return model_->tokenizer(); }

@@ -13,7 +13,7 @@ namespace cairn::engine::testing {
 
 inline std::vector<float> EmbedOne(const Embedder& embedder, std::string_view text) {
   std::vector<float> vector(embedder.dim(), 99.0f);
-  const absl::Status status = embedder.Embed({text}, absl::MakeSpan(vector));
+  const absl::Status status = embedder.Embed(TextKind::kPassage, {text}, absl::MakeSpan(vector));
   EXPECT_TRUE(status.ok()) << status;
   return vector;
 }

@@ -146,7 +146,7 @@ TEST(StaticEmbedder, BatchesGiveTheSameBitsAsSingleTexts) {
   ASSERT_TRUE(model.ok()) << model.status();
   const std::vector<std::string_view> texts = {"red", "", "green blue red", "mauve", "red red"};
   std::vector<float> all(texts.size() * 3, 99.0f);
-  ASSERT_TRUE((*model)->Embed(texts, absl::MakeSpan(all)).ok());
+  ASSERT_TRUE((*model)->Embed(TextKind::kPassage, texts, absl::MakeSpan(all)).ok());
   for (size_t i = 0; i < texts.size(); ++i) {
     const std::vector<float> one = EmbedOne(**model, texts[i]);
     EXPECT_EQ(std::vector<float>(all.begin() + 3 * i, all.begin() + 3 * i + 3), one) << texts[i];
@@ -157,9 +157,9 @@ TEST(StaticEmbedder, RefusesOutputOfTheWrongSize) {
   const auto model = Model(Colors().Build());
   ASSERT_TRUE(model.ok()) << model.status();
   std::vector<float> out(4);
-  EXPECT_EQ((*model)->Embed({"red"}, absl::MakeSpan(out)).code(),
+  EXPECT_EQ((*model)->Embed(TextKind::kPassage, {"red"}, absl::MakeSpan(out)).code(),
             absl::StatusCode::kInvalidArgument);
-  EXPECT_TRUE((*model)->Embed({}, {}).ok());
+  EXPECT_TRUE((*model)->Embed(TextKind::kPassage, {}, {}).ok());
 }
 
 TEST(StaticEmbedder, LongTextsLoseNoPrecision) {
