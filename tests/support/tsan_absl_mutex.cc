@@ -1,9 +1,10 @@
-// Tells ThreadSanitizer what absl::Mutex orders. Debian's abseil is compiled without it, so without
-// this every lock looks like none. Linked into test programs of the tsan preset only, with the
-// linker's --wrap (tests/CMakeLists.txt).
+// Tells ThreadSanitizer what absl::Mutex and absl::Notification order. Debian's abseil is compiled
+// without it, so without this every lock looks like none. Linked into test programs of the tsan
+// preset only, with the linker's --wrap (tests/CMakeLists.txt).
 //
-// A lock acquires what earlier unlocks of the same mutex released. Conditions of Await run inside
-// abseil, in whichever thread holds the lock there; their reads are ignored.
+// A lock acquires what earlier unlocks of the same mutex released, a wait what the notification
+// released. Conditions of Await run inside abseil, in whichever thread holds the lock there; their
+// reads are ignored.
 namespace {
 
 extern "C" {
@@ -17,6 +18,9 @@ void __real__ZN4absl7debian35Mutex6UnlockEv(void* mutex);
 void __real__ZN4absl7debian35Mutex10ReaderLockEv(void* mutex);
 void __real__ZN4absl7debian35Mutex12ReaderUnlockEv(void* mutex);
 void __real__ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE(void* mutex, const void* condition);
+
+void __real__ZN4absl7debian312Notification6NotifyEv(void* notification);
+void __real__ZNK4absl7debian312Notification19WaitForNotificationEv(const void* notification);
 
 // absl::Duration, and absl::Time, which holds one, as they are passed.
 struct Duration {
@@ -96,6 +100,16 @@ bool __wrap__ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8Durat
     return __real__ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE(
         mutex, condition, timeout);
   });
+}
+
+void __wrap__ZN4absl7debian312Notification6NotifyEv(void* notification) {
+  __tsan_release(notification);
+  __real__ZN4absl7debian312Notification6NotifyEv(notification);
+}
+
+void __wrap__ZNK4absl7debian312Notification19WaitForNotificationEv(const void* notification) {
+  __real__ZNK4absl7debian312Notification19WaitForNotificationEv(notification);
+  __tsan_acquire(const_cast<void*>(notification));
 }
 
 bool __wrap__ZN4absl7debian35Mutex17AwaitWithDeadlineERKNS0_9ConditionENS0_4TimeE(
