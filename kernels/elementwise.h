@@ -21,6 +21,16 @@ struct ElementwiseKernels {
   void (*rotate_pairs)(float* x, const float* cos, const float* sin, size_t half);
   // out[i] += x[i]
   void (*add)(const float* x, size_t n, float* out);
+  // out[i] = (x[i] - mean(x)) * weight[i] / sqrt(variance(x) + epsilon) + bias[i]: layer
+  // normalisation (arXiv 1607.06450).
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, size_t n,
+                     float epsilon, float* out);
+  // With y = x[i] + bias[i]: out[i] = y * Phi(y), Phi being the normal distribution's: GELU
+  // (arXiv 1606.08415), to an absolute error of 3e-7 |y|.
+  void (*gelu)(const float* x, const float* bias, size_t n, float* out);
+  // The same by the paper's approximation, y * sigmoid(2 sqrt(2 / pi) (y + 0.044715 y^3)), which
+  // some models were trained with.
+  void (*gelu_tanh)(const float* x, const float* bias, size_t n, float* out);
 };
 
 // The table of one instruction set, which must be supported; of ActiveIsa() by default.

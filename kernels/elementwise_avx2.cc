@@ -104,8 +104,72 @@ void Add(const float* x, size_t n, float* out) {
   }
 }
 
+void LayerNorm(const float* x, const float* weight, const float* bias, size_t n, float epsilon,
+               float* out) {
+  __m256 sums[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  for (size_t i = 0; i < n; i += 8) {
+    sums[i / 8 % 2] = _mm256_add_ps(sums[i / 8 % 2], Some(n - i).Load(x + i));
+  }
+  const float total = Total(_mm256_add_ps(sums[0], sums[1]));
+  const __m256 mean = _mm256_set1_ps(total / static_cast<float>(n));
+  __m256 squares[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  for (size_t i = 0; i < n; i += 8) {
+    const Some some(n - i);
+    __m256 apart = _mm256_sub_ps(some.Load(x + i), mean);
+    if (n - i < 8) apart = _mm256_and_ps(apart, _mm256_castsi256_ps(some.mask));
+    squares[i / 8 % 2] = _mm256_fmadd_ps(apart, apart, squares[i / 8 % 2]);
+  }
+  const float variance =
+      Total(_mm256_add_ps(squares[0], squares[1])) / static_cast<float>(n) + epsilon;
+  const __m256 scale = _mm256_set1_ps(1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(variance))));
+  for (size_t i = 0; i < n; i += 8) {
+    const Some some(n - i);
+    const __m256 scaled = _mm256_mul_ps(_mm256_sub_ps(some.Load(x + i), mean), scale);
+    some.Store(out + i, _mm256_fmadd_ps(scaled, some.Load(weight + i), some.Load(bias + i)));
+  }
+}
+
+// erfc(|z|) / 2 by Abramowitz and Stegun 7.1.26: within 8e-8.
+__m256 HalfErfc(__m256 size) {
+  const __m256 one = _mm256_set1_ps(1.0f);
+  const __m256 t = _mm256_div_ps(one, _mm256_fmadd_ps(size, _mm256_set1_ps(0.3275911f), one));
+  __m256 p = _mm256_set1_ps(0.5f * 1.061405429f);
+  p = _mm256_fmadd_ps(p, t, _mm256_set1_ps(0.5f * -1.453152027f));
+  p = _mm256_fmadd_ps(p, t, _mm256_set1_ps(0.5f * 1.421413741f));
+  p = _mm256_fmadd_ps(p, t, _mm256_set1_ps(0.5f * -0.284496736f));
+  p = _mm256_fmadd_ps(p, t, _mm256_set1_ps(0.5f * 0.254829592f));
+  const __m256 power = _mm256_mul_ps(_mm256_mul_ps(size, size), _mm256_set1_ps(-1.442695041f));
+  return _mm256_mul_ps(_mm256_mul_ps(p, t), Exp2(power));
+}
+
+void Gelu(const float* x, const float* bias, size_t n, float* out) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  for (size_t i = 0; i < n; i += 8) {
+    const Some some(n - i);
+    const __m256 y = _mm256_add_ps(some.Load(x + i), some.Load(bias + i));
+    const __m256 size = _mm256_andnot_ps(sign, y);
+    // max(y, 0) - |y| erfc(|y| / sqrt 2) / 2
+    const __m256 tail = HalfErfc(_mm256_mul_ps(size, _mm256_set1_ps(0.70710678f)));
+    some.Store(out + i, _mm256_fnmadd_ps(size, tail, _mm256_max_ps(_mm256_setzero_ps(), y)));
+  }
+}
+
+void GeluTanh(const float* x, const float* bias, size_t n, float* out) {
+  const __m256 one = _mm256_set1_ps(1.0f);
+  // -2 sqrt(2 / pi) log2(e), and that times 0.044715.
+  const __m256 linear = _mm256_set1_ps(-2.3022082f);
+  const __m256 cubic = _mm256_set1_ps(-2.3022082f * 0.044715f);
+  for (size_t i = 0; i < n; i += 8) {
+    const Some some(n - i);
+    const __m256 y = _mm256_add_ps(some.Load(x + i), some.Load(bias + i));
+    const __m256 power = _mm256_mul_ps(y, _mm256_fmadd_ps(_mm256_mul_ps(y, y), cubic, linear));
+    some.Store(out + i, _mm256_div_ps(y, _mm256_add_ps(one, Exp2(power))));
+  }
+}
+
 }  // namespace
 
-const ElementwiseKernels kAvx2Elementwise = {RmsNorm, SiluMultiply, RotateHalves, RotatePairs, Add};
+const ElementwiseKernels kAvx2Elementwise = {RmsNorm, SiluMultiply, RotateHalves, RotatePairs,
+                                             Add,     LayerNorm,    Gelu,         GeluTanh};
 
 }  // namespace cairn::kernels

@@ -35,9 +35,36 @@ void Add(const float* x, size_t n, float* out) {
   for (size_t i = 0; i < n; ++i) out[i] += x[i];
 }
 
+void LayerNorm(const float* x, const float* weight, const float* bias, size_t n, float epsilon,
+               float* out) {
+  double sum = 0, squares = 0;
+  for (size_t i = 0; i < n; ++i) sum += x[i];
+  const auto mean = static_cast<float>(sum / static_cast<double>(n));
+  for (size_t i = 0; i < n; ++i) squares += static_cast<double>(x[i] - mean) * (x[i] - mean);
+  const auto scale =
+      static_cast<float>(1.0 / std::sqrt(squares / static_cast<double>(n) + epsilon));
+  for (size_t i = 0; i < n; ++i) out[i] = (x[i] - mean) * scale * weight[i] + bias[i];
+}
+
+void Gelu(const float* x, const float* bias, size_t n, float* out) {
+  constexpr float kRootHalf = 0.70710678f;
+  for (size_t i = 0; i < n; ++i) {
+    const float y = x[i] + bias[i];
+    out[i] = 0.5f * y * std::erfc(-y * kRootHalf);
+  }
+}
+
+void GeluTanh(const float* x, const float* bias, size_t n, float* out) {
+  constexpr float kTwice = 2 * 0.79788456f;  // 2 sqrt(2 / pi)
+  for (size_t i = 0; i < n; ++i) {
+    const float y = x[i] + bias[i];
+    out[i] = y / (1.0f + std::exp(-kTwice * (y + 0.044715f * y * y * y)));
+  }
+}
+
 }  // namespace
 
 const ElementwiseKernels kScalarElementwise = {RmsNorm, SiluMultiply, RotateHalves, RotatePairs,
-                                               Add};
+                                               Add,     LayerNorm,    Gelu,         GeluTanh};
 
 }  // namespace cairn::kernels

@@ -16,7 +16,6 @@ namespace {
 
 constexpr uint64_t kMaxIndexBytes = 64 << 20;
 constexpr size_t kMaxShards = 1000;
-constexpr std::string_view kPrefix = "model.";
 
 constexpr std::pair<std::string_view, std::string_view> kWholeModel[] = {
     {"token_embd.weight", "embed_tokens.weight"},
@@ -112,10 +111,18 @@ std::string HfTensorName(std::string_view name) {
 }
 
 absl::StatusOr<HfWeights> HfWeights::Open(const std::string& directory, const ModelConfig& config) {
-  Names names;
-  for (const TensorSpec& spec : TensorsOf(config)) names[HfTensorName(spec.name)] = spec.name;
+  HfTensorNames names;
+  names.prefixes = {"model."};
+  for (const TensorSpec& spec : TensorsOf(config))
+    names.wanted[HfTensorName(spec.name)] = spec.name;
+  names.may_ignore = [&config](std::string_view name) { return MayIgnore(name, config); };
+  return Open(directory, names);
+}
+
+absl::StatusOr<HfWeights> HfWeights::Open(const std::string& directory,
+                                          const HfTensorNames& names) {
   HfWeights weights;
-  absl::Status status = weights.Add(directory + "/model.safetensors", config, names);
+  absl::Status status = weights.Add(directory + "/model.safetensors", names);
   if (absl::IsNotFound(status)) {
     const std::string index_path = directory + "/model.safetensors.index.json";
     const auto index = ReadModelFile(index_path, kMaxIndexBytes);
@@ -127,7 +134,7 @@ absl::StatusOr<HfWeights> HfWeights::Open(const std::string& directory, const Mo
     const auto shards = ShardNames(index->view());
     if (!shards.ok()) return In(index_path, shards.status());
     for (const std::string& shard : *shards) {
-      status = weights.Add(absl::StrCat(directory, "/", shard), config, names);
+      status = weights.Add(absl::StrCat(directory, "/", shard), names);
       if (!status.ok()) break;
     }
   }
@@ -135,8 +142,7 @@ absl::StatusOr<HfWeights> HfWeights::Open(const std::string& directory, const Mo
   return weights;
 }
 
-absl::Status HfWeights::Add(const std::string& path, const ModelConfig& config,
-                            const Names& names) {
+absl::Status HfWeights::Add(const std::string& path, const HfTensorNames& names) {
   auto file = MappedFile::Open(path);
   if (!file.ok()) return file.status();
   const auto parsed = SafeTensors::Parse(file->bytes());
@@ -144,14 +150,20 @@ absl::Status HfWeights::Add(const std::string& path, const ModelConfig& config,
   files_.push_back(*std::move(file));
   for (const auto& [full_name, tensor] : parsed->tensors()) {
     std::string_view name = full_name;
-    if (name.substr(0, kPrefix.size()) == kPrefix) name.remove_prefix(kPrefix.size());
+    for (const std::string& prefix : names.prefixes) {
+      if (name.substr(0, prefix.size()) != prefix) continue;
+      name.remove_prefix(prefix.size());
+      break;
+    }
     const auto fault = [&path, &tensor_name = full_name](absl::string_view what) {
       return absl::InvalidArgumentError(
           absl::StrCat(path, ": tensor \"", Printable(tensor_name), "\" ", what));
     };
-    if (MayIgnore(name, config)) continue;
-    const auto found = names.find(name);
-    if (found == names.end()) return fault("is not part of the model");
+    const auto found = names.wanted.find(name);
+    if (found == names.wanted.end()) {
+      if (names.may_ignore(name)) continue;
+      return fault("is not part of the model");
+    }
     const auto format = FormatOf(tensor.type);
     if (!format.has_value()) return fault("is of none of the types F32, F16 and BF16");
     const TensorView view = {*format, tensor.shape, tensor.bytes};

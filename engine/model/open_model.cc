@@ -1,15 +1,28 @@
 #include "engine/model/open_model.h"
 
+#include "absl/strings/str_cat.h"
+#include "engine/model/cross_encoder.h"
+#include "engine/model/encoder_config.h"
+#include "engine/model/encoder_embedder.h"
+#include "engine/model/hf_files.h"
 #include "engine/model/static_embedder.h"
 
 namespace cairn::engine {
+namespace {
+
+constexpr uint64_t kMaxConfigBytes = 16 << 20;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Embedder>> OpenEmbedder(const std::string& path) {
+  const auto config = ReadOptionalFile(path + "/config.json", kMaxConfigBytes);
+  if (!config.ok()) return config.status();
+  if (config->has_value() && IsEncoderConfig(**config)) return OpenEncoderEmbedder(path, {});
   return StaticEmbedder::Load(path);
 }
 
 absl::StatusOr<std::unique_ptr<Reranker>> OpenReranker(const std::string& path) {
-  return absl::InvalidArgumentError(path + " is no cross-encoder");
+  return OpenCrossEncoder(path, {});
 }
 
 }  // namespace cairn::engine

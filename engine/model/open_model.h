@@ -11,11 +11,12 @@
 
 namespace cairn::engine {
 
-// An embedding model: a static one (StaticEmbedder) or an encoder. NotFound where there is nothing
-// at `path`, InvalidArgument naming the file and the fault, also for a model that is no embedder.
+// An embedding model: a static one (static_embedder.h) or an encoder (encoder_embedder.h). NotFound
+// where there is nothing at `path`, InvalidArgument naming the file and the fault, also for a model
+// that is no embedder.
 absl::StatusOr<std::unique_ptr<Embedder>> OpenEmbedder(const std::string& path);
 
-// A cross-encoder; errors as OpenEmbedder's.
+// A cross-encoder (cross_encoder.h); errors as OpenEmbedder's.
 absl::StatusOr<std::unique_ptr<Reranker>> OpenReranker(const std::string& path);
 
 }  // namespace cairn::engine

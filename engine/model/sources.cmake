@@ -1,10 +1,15 @@
 list(APPEND CAIRN_MODEL_SOURCES
   model/attention_plan.cc
   model/checkpoint.cc
+  model/cross_encoder.cc
   model/decoder.cc
   model/decoder_weights.cc
   model/default_model.S
   model/default_model.cc
+  model/encoder.cc
+  model/encoder_checkpoint.cc
+  model/encoder_config.cc
+  model/encoder_embedder.cc
   model/gguf.cc
   model/gguf_checkpoint.cc
   model/gguf_config.cc
@@ -29,11 +34,11 @@ list(APPEND CAIRN_MODEL_SOURCES
   model/model_inspection.cc
   model/model_layout.cc
   model/model_synthesis.cc
+  model/open_model.cc
   model/parallel_rows.cc
   model/rope.cc
   model/safetensors.cc
   model/sentence_transformers.cc
-  model/open_model.cc
   model/static_embedder.cc
   model/token_vectors.cc
   model/weights_fingerprint.cc

@@ -11,8 +11,8 @@
 namespace cairn::engine {
 namespace {
 
-// Part of every fingerprint: changed when the same files come to mean another model.
-constexpr std::string_view kFormatTag = "cairn language model 1";
+// Changed when the same files come to mean another model.
+constexpr std::string_view kLanguageModelTag = "cairn language model 1";
 constexpr size_t kSampleBytes = 256;
 
 void AppendHash(std::string_view bytes, std::string* summary) {
@@ -25,16 +25,22 @@ void AppendHash(std::string_view bytes, std::string* summary) {
 
 std::string WeightsFingerprint(const std::vector<std::string_view>& files,
                                const Checkpoint& checkpoint) {
-  std::string summary(kFormatTag);
-  for (std::string_view file : files) AppendHash(file, &summary);
-  std::vector<std::string> names = checkpoint.TensorNames();
-  std::sort(names.begin(), names.end());
-  for (const std::string& name : names) {
+  std::map<std::string, TensorView, std::less<>> tensors;
+  for (const std::string& name : checkpoint.TensorNames()) {
     const auto tensor = checkpoint.Find(name);
-    if (!tensor.ok()) continue;
-    const std::string_view bytes = tensor->bytes;
+    if (tensor.ok()) tensors[name] = *tensor;
+  }
+  return WeightsFingerprint(kLanguageModelTag, files, tensors);
+}
+
+std::string WeightsFingerprint(std::string_view tag, const std::vector<std::string_view>& files,
+                               const std::map<std::string, TensorView, std::less<>>& tensors) {
+  std::string summary(tag);
+  for (std::string_view file : files) AppendHash(file, &summary);
+  for (const auto& [name, tensor] : tensors) {
+    const std::string_view bytes = tensor.bytes;
     const size_t size = std::min(kSampleBytes, bytes.size());
-    absl::StrAppend(&summary, name, ":", static_cast<int>(tensor->format), ":", bytes.size(), ":");
+    absl::StrAppend(&summary, name, ":", static_cast<int>(tensor.format), ":", bytes.size(), ":");
     for (size_t at : {size_t{0}, (bytes.size() - size) / 2, bytes.size() - size}) {
       AppendHash(bytes.substr(at, size), &summary);
     }

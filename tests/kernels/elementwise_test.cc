@@ -170,6 +170,67 @@ TEST_P(ElementwiseTest, AddIsExactlyRoundedAtEverySizeAndInPlace) {
   }
 }
 
+TEST_P(ElementwiseTest, LayerNormIsThatOfDoubleAtEverySizeAndInPlace) {
+  for (size_t n : Sizes()) {
+    std::vector<float> x = Random(n);
+    const std::vector<float> weight = Random(n), bias = Random(n);
+    for (float& v : x) v += 5;
+    double sum = 0, squares = 0;
+    for (float v : x) sum += v;
+    const double mean = sum / static_cast<double>(n);
+    for (float v : x) squares += (v - mean) * (v - mean);
+    const double scale = 1 / std::sqrt(squares / static_cast<double>(n) + 1e-5);
+    std::vector<float> out = Guarded(std::vector<float>(n)), in_place = Guarded(x);
+    kernels_.layer_norm(x.data(), weight.data(), bias.data(), n, 1e-5f, out.data());
+    kernels_.layer_norm(in_place.data(), weight.data(), bias.data(), n, 1e-5f, in_place.data());
+    for (size_t i = 0; i < n; ++i) {
+      // A float has the mean to 3e-7 of it; a single value lies apart from its mean by just that.
+      const double tolerance = 4e-6 * scale * std::fabs(weight[i]) + 4e-6;
+      ASSERT_NEAR(out[i], (x[i] - mean) * scale * weight[i] + bias[i], tolerance)
+          << i << " of " << n;
+    }
+    ASSERT_EQ(out[n], kGuard);
+    ASSERT_EQ(in_place, out) << n;
+  }
+}
+
+TEST_P(ElementwiseTest, GelusAreThoseOfDoubleAtEverySizeAndInPlace) {
+  const auto exact = [](double y) { return 0.5 * y * std::erfc(-y * std::sqrt(0.5)); };
+  const auto approximate = [](double y) {
+    return 0.5 * y * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (y + 0.044715 * y * y * y)));
+  };
+  for (size_t n : Sizes()) {
+    std::vector<float> x = Random(n);
+    const std::vector<float> bias = Random(n);
+    for (float& v : x) v *= 3;
+    std::vector<float> out = Guarded(std::vector<float>(n)), in_place = Guarded(x);
+    kernels_.gelu(x.data(), bias.data(), n, out.data());
+    kernels_.gelu(in_place.data(), bias.data(), n, in_place.data());
+    for (size_t i = 0; i < n; ++i) {
+      const float y = x[i] + bias[i];
+      ASSERT_NEAR(out[i], exact(y), 3e-7 * std::fabs(y) + 1e-9) << y;
+    }
+    ASSERT_EQ(out[n], kGuard);
+    ASSERT_EQ(in_place, out) << n;
+    kernels_.gelu_tanh(x.data(), bias.data(), n, out.data());
+    for (size_t i = 0; i < n; ++i) {
+      const float y = x[i] + bias[i];
+      ASSERT_NEAR(out[i], approximate(y), 2e-6 * std::fabs(y) + 1e-9) << y;
+    }
+    ASSERT_EQ(out[n], kGuard);
+  }
+}
+
+TEST_P(ElementwiseTest, GelusKeepToTheirLimitsAtExtremeValues) {
+  const std::vector<float> x = {100.0f, -100.0f, 1e15f, -1e15f, 14.0f, -14.0f, 0.0f};
+  const std::vector<float> bias(x.size(), 0.0f);
+  std::vector<float> out(x.size());
+  for (const auto gelu : {kernels_.gelu, kernels_.gelu_tanh}) {
+    gelu(x.data(), bias.data(), x.size(), out.data());
+    for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(out[i], std::fmax(x[i], 0.0f), 1e-30);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(EveryIsa, ElementwiseTest, testing::ValuesIn(SupportedIsas()),
                          [](const testing::TestParamInfo<Isa>& isa) {
                            return std::string(IsaName(isa.param));
