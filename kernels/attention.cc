@@ -70,6 +70,14 @@ float Encode(KvType type, const float* x, size_t n, std::byte* to, At at) {
     scale = largest / 127.0f;
     inverse = scale > 1e-30f ? 1.0f / scale : 0.0f;
   }
+  if (type == KvType::kBF16) {
+    float values[kMaxHeadDim];
+    bf16 narrow[kMaxHeadDim];
+    for (size_t i = 0; i < n; ++i) values[i] = Clamped(x[i], kLargestBf16);
+    EncodeBf16(values, n, narrow);
+    for (size_t i = 0; i < n; ++i) std::memcpy(to + at(i) * 2, &narrow[i], 2);
+    return scale;
+  }
   for (size_t i = 0; i < n; ++i) {
     const size_t index = at(i);
     if (type == KvType::kF32) {
@@ -78,11 +86,6 @@ float Encode(KvType type, const float* x, size_t n, std::byte* to, At at) {
     } else if (type == KvType::kF16) {
       const uint16_t half = FloatToHalf(Clamped(x[i], kLargestHalf));
       std::memcpy(to + index * 2, &half, 2);
-    } else if (type == KvType::kBF16) {
-      bf16 narrow;
-      const float value = Clamped(x[i], kLargestBf16);
-      EncodeBf16(&value, 1, &narrow);
-      std::memcpy(to + index * 2, &narrow, 2);
     } else {
       const float scaled = Clamped(Clamped(x[i], kLargestBf16) * inverse, 127.0f);
       to[index] = static_cast<std::byte>(static_cast<int8_t>(std::lrintf(scaled)));

@@ -128,8 +128,9 @@ absl::StatusOr<EncoderConfig> ParseEncoderConfig(std::string_view config_json) {
     if (config.max_tokens() < 3) root.Fail("pad_token_id leaves no positions");
   }
   if (config.hidden_size % config.heads != 0 || config.head_dim() > kMaxHeadDim) {
-    root.Fail(absl::StrCat("hidden_size ", config.hidden_size, " does not divide into ",
-                           config.heads, " heads of at most ", kMaxHeadDim, " dimensions"));
+    root.Fail(absl::StrCat("hidden_size ", config.hidden_size,
+                           " does not divide into num_attention_heads ", config.heads,
+                           ", each of at most ", kMaxHeadDim, " dimensions"));
   }
   if (config.hidden_size % 2 != 0 || config.intermediate_size % 2 != 0) {
     root.Fail("hidden_size and intermediate_size must be even");
