@@ -233,6 +233,14 @@ void Decoder::RunKeysAndValues(const PassPlan& plan, size_t layer, const float* 
   });
 }
 
+void Decoder::NormStates(const float* hidden, size_t rows, float* states) const {
+  const size_t width = config_.hidden_size;
+  for (size_t r = 0; r < rows; ++r) {
+    kernels::GetElementwiseKernels().rms_norm(hidden + r * width, weights_.output_norm.data(),
+                                              width, config_.norm_epsilon, states + r * width);
+  }
+}
+
 void Decoder::Logits(const float* hidden, size_t rows, float* logits) {
   ReserveScratch(rows);
   team_.Run([&](size_t member) {

@@ -114,6 +114,10 @@ class Decoder final : public LanguageModel {
   void RunKeysAndValues(const PassPlan& plan, size_t layer, const float* hidden,
                         const PassCapture& capture = {});
 
+  // states [rows][hidden_size] = hidden as the last layer leaves it, normed: what Logits
+  // multiplies. In place where both are one.
+  void NormStates(const float* hidden, size_t rows, float* states) const;
+
   // logits [rows][vocabulary_size] of hidden [rows][hidden_size] as the last layer leaves it.
   void Logits(const float* hidden, size_t rows, float* logits);
 

@@ -34,7 +34,8 @@ class Embedder {
   virtual size_t dim() const = 0;
 
   // Fills out [texts.size()][dim] with unit vectors. A text without any known token gets all zeros.
-  // One call uses one thread: callers with many texts call from several.
+  // Callers with many texts call from several threads: a call uses one (static models, encoders),
+  // or waits for the others (decoders, which have threads of their own).
   virtual absl::Status Embed(TextKind kind, absl::Span<const std::string_view> texts,
                              absl::Span<float> out) const = 0;
 

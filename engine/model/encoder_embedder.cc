@@ -1,13 +1,13 @@
 #include "engine/model/encoder_embedder.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "engine/model/text_pooling.h"
 
 namespace cairn::engine {
 namespace {
@@ -15,29 +15,15 @@ namespace {
 // Tokens whose states are kept at once.
 constexpr size_t kMostTokens = 4096;
 
-// Weight of the vector score beside BM25's where the model's maker gives none: Bruch et al. (arXiv
-// 2210.11934) found 0.6 to 0.8 best for encoders of all kinds.
-constexpr float kAlpha = 0.7f;
-
-std::string PromptOf(const SentenceTransformer& sentences,
-                     std::initializer_list<std::string_view> names) {
-  for (std::string_view name : names) {
-    const auto found = sentences.prompts.find(name);
-    if (found != sentences.prompts.end()) return found->second;
-  }
-  const auto otherwise = sentences.prompts.find(sentences.default_prompt);
-  return otherwise != sentences.prompts.end() ? otherwise->second : "";
-}
-
 class EncoderEmbedder : public Embedder {
  public:
   EncoderEmbedder(std::unique_ptr<EncoderCheckpoint> checkpoint, std::unique_ptr<Encoder> encoder)
       : checkpoint_(std::move(checkpoint)),
         encoder_(std::move(encoder)),
-        query_prompt_(PromptOf(checkpoint_->sentences(), {"query"})),
-        passage_prompt_(PromptOf(checkpoint_->sentences(), {"document", "passage"})),
+        query_prompt_(PromptFor(TextKind::kQuery, checkpoint_->sentences())),
+        passage_prompt_(PromptFor(TextKind::kPassage, checkpoint_->sentences())),
         fusion_(checkpoint_->fusion()) {
-    if (!fusion_.given) fusion_.alpha = kAlpha;
+    if (!fusion_.given) fusion_.alpha = kEncoderAlpha;
   }
 
   size_t dim() const override { return encoder_->config().hidden_size; }
@@ -51,6 +37,7 @@ class EncoderEmbedder : public Embedder {
     if (out.size() != texts.size() * dim()) {
       return absl::InvalidArgumentError("the room for vectors is not what the texts want");
     }
+    const std::string& prompt = kind == TextKind::kQuery ? query_prompt_ : passage_prompt_;
     std::vector<std::vector<uint32_t>> tokens;
     std::vector<float> states;
     float* to = out.data();
@@ -58,7 +45,7 @@ class EncoderEmbedder : public Embedder {
       tokens.clear();
       size_t total = 0;
       while (i < texts.size() && (tokens.empty() || total < kMostTokens)) {
-        tokens.push_back(Encode(kind, texts[i++]));
+        tokens.push_back(TokensFor(tokenizer(), prompt, texts[i++], max_tokens()));
         total += tokens.back().size();
       }
       if (absl::Status s = EmbedTokens(tokens, &states, to); !s.ok()) return s;
@@ -68,23 +55,6 @@ class EncoderEmbedder : public Embedder {
   }
 
  private:
-  // The tokens of a text within the model's limit; none where it has nothing that the model knows.
-  std::vector<uint32_t> Encode(TextKind kind, std::string_view text) const {
-    const std::string& prompt = kind == TextKind::kQuery ? query_prompt_ : passage_prompt_;
-    std::vector<uint32_t> ids = tokenizer().EncodePrompt(absl::StrCat(prompt, std::string(text)),
-                                                         chunking::ControlText::kAsText);
-    if (ids.size() > max_tokens()) {
-      const uint32_t last = ids.back();
-      ids.resize(max_tokens());
-      ids.back() = last;
-    }
-    const std::optional<uint32_t> unknown = tokenizer().unknown_id();
-    const bool known =
-        std::any_of(ids.begin() + 1, ids.end() - 1, [&](uint32_t id) { return id != unknown; });
-    if (!known) ids.clear();
-    return ids;
-  }
-
   absl::Status EmbedTokens(const std::vector<std::vector<uint32_t>>& tokens,
                            std::vector<float>* states, float* out) const {
     const bool first_only = checkpoint_->sentences().pooling == Pooling::kCls;
@@ -102,24 +72,11 @@ class EncoderEmbedder : public Embedder {
     const float* from = states->data();
     for (const std::vector<uint32_t>& ids : tokens) {
       const size_t count = first_only ? std::min<size_t>(1, ids.size()) : ids.size();
-      Pool(from, count, out);
+      PoolStates(checkpoint_->sentences().pooling, from, count, dim(), out);
       from += count * dim();
       out += dim();
     }
     return absl::OkStatus();
-  }
-
-  // Of `count` states; zeros of none.
-  void Pool(const float* states, size_t count, float* out) const {
-    std::vector<double> sum(dim());
-    const bool last = checkpoint_->sentences().pooling == Pooling::kLast;
-    for (size_t i = last && count > 0 ? count - 1 : 0; i < count; ++i) {
-      for (size_t d = 0; d < dim(); ++d) sum[d] += states[i * dim() + d];
-    }
-    double squares = 0;
-    for (double x : sum) squares += x * x;
-    const double scale = squares > 0 ? 1 / std::sqrt(squares) : 0;
-    for (size_t d = 0; d < dim(); ++d) out[d] = static_cast<float>(sum[d] * scale);
   }
 
   const std::unique_ptr<EncoderCheckpoint> checkpoint_;

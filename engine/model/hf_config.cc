@@ -185,6 +185,15 @@ void RefuseWhatIsNotComputed(const JsonObject& root, Family family) {
 
 }  // namespace
 
+bool IsLanguageModelConfig(std::string_view config_json) {
+  const auto tree = ParseJsonObject(config_json);
+  if (!tree.ok()) return false;
+  absl::Status status;
+  const std::string type = JsonObject(*tree, &status).String("model_type").value_or("");
+  return std::any_of(std::begin(kFamilies), std::end(kFamilies),
+                     [&](const FamilyEntry& entry) { return type == entry.model_type; });
+}
+
 absl::StatusOr<ModelConfig> ParseHfConfig(std::string_view config_json) {
   const auto tree = ParseJsonObject(config_json);
   if (!tree.ok()) return tree.status();

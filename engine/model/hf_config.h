@@ -9,6 +9,9 @@
 
 namespace cairn::engine {
 
+// Whether a config.json's model_type is one of those below. False for what is malformed too.
+bool IsLanguageModelConfig(std::string_view config_json);
+
 // Reads and checks a config.json of the Llama, Mistral, Qwen2 or Qwen3 family, in the spellings of
 // transformers 4 and 5; what is left out is what transformers takes for it. InvalidArgument naming
 // the setting that is wrong, or that asks for something cairn does not compute.

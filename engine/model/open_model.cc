@@ -1,9 +1,12 @@
 #include "engine/model/open_model.h"
 
-#include "absl/strings/str_cat.h"
+#include <filesystem>
+
 #include "engine/model/cross_encoder.h"
+#include "engine/model/decoder_embedder.h"
 #include "engine/model/encoder_config.h"
 #include "engine/model/encoder_embedder.h"
+#include "engine/model/hf_config.h"
 #include "engine/model/hf_files.h"
 #include "engine/model/static_embedder.h"
 
@@ -15,9 +18,13 @@ constexpr uint64_t kMaxConfigBytes = 16 << 20;
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Embedder>> OpenEmbedder(const std::string& path) {
+  if (std::error_code error; std::filesystem::is_regular_file(path, error)) {
+    return OpenDecoderEmbedder(path, {});
+  }
   const auto config = ReadOptionalFile(path + "/config.json", kMaxConfigBytes);
   if (!config.ok()) return config.status();
   if (config->has_value() && IsEncoderConfig(**config)) return OpenEncoderEmbedder(path, {});
+  if (config->has_value() && IsLanguageModelConfig(**config)) return OpenDecoderEmbedder(path, {});
   return StaticEmbedder::Load(path);
 }
 

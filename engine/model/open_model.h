@@ -11,9 +11,9 @@
 
 namespace cairn::engine {
 
-// An embedding model: a static one (static_embedder.h) or an encoder (encoder_embedder.h). NotFound
-// where there is nothing at `path`, InvalidArgument naming the file and the fault, also for a model
-// that is no embedder.
+// An embedding model: a static one (static_embedder.h), an encoder (encoder_embedder.h), or a
+// language model (decoder_embedder.h), which may be a GGUF file. NotFound where there is nothing at
+// `path`, InvalidArgument naming the file and the fault, also for a model that is no embedder.
 absl::StatusOr<std::unique_ptr<Embedder>> OpenEmbedder(const std::string& path);
 
 // A cross-encoder (cross_encoder.h); errors as OpenEmbedder's.

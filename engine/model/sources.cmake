@@ -3,6 +3,7 @@ list(APPEND CAIRN_MODEL_SOURCES
   model/checkpoint.cc
   model/cross_encoder.cc
   model/decoder.cc
+  model/decoder_embedder.cc
   model/decoder_weights.cc
   model/default_model.S
   model/default_model.cc
@@ -40,6 +41,7 @@ list(APPEND CAIRN_MODEL_SOURCES
   model/safetensors.cc
   model/sentence_transformers.cc
   model/static_embedder.cc
+  model/text_pooling.cc
   model/token_vectors.cc
   model/weights_fingerprint.cc
 )
