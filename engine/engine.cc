@@ -58,6 +58,9 @@ absl::StatusOr<index::CollectionSettings> NewSettings(const CollectionOptions& o
                                                       const engine::Embedder& embedder) {
   index::CollectionSettings s;
   s.chunker = options.chunker.value_or(s.chunker);
+  // A chunk that the model reads whole, with room for title and headings.
+  const size_t most = embedder.max_tokens();
+  if (most > 0) s.chunk_tokens = std::min(s.chunk_tokens, static_cast<uint32_t>(most - most / 8));
   s.chunk_tokens = options.chunk_tokens.value_or(s.chunk_tokens);
   s.overlap_tokens = options.overlap_tokens.value_or(s.overlap_tokens);
   s.analyzer = options.analyzer.value_or(s.analyzer);

@@ -51,7 +51,7 @@ struct EngineOptions {
 // given for an existing collection must agree with it.
 struct CollectionOptions {
   std::optional<std::string> chunker;      // "structure" (default), "sentence", "fixed"
-  std::optional<uint32_t> chunk_tokens;    // 512
+  std::optional<uint32_t> chunk_tokens;    // 512, less where the embedder reads less.
   std::optional<uint32_t> overlap_tokens;  // 0; "fixed" only
   std::optional<std::string> analyzer;     // "english"
   // How vectors are searched in segments of more than a few thousand chunks: "hnsw" (default),

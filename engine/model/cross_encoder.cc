@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
@@ -17,6 +18,9 @@ namespace {
 
 // Tokens of the passages that a thread takes at a time.
 constexpr size_t kBatchTokens = 512;
+
+// Texts that a thread turns into tokens at a time.
+constexpr size_t kTexts = 8;
 
 // Passages, by number, that are computed together.
 using Batch = absl::Span<const size_t>;
@@ -35,9 +39,13 @@ class CrossEncoder : public Reranker {
       return absl::InvalidArgumentError("the room for scores is not what the passages want");
     }
     const std::vector<uint32_t> start = EncodeQuery(query);
-    std::vector<std::vector<uint32_t>> pairs;
-    pairs.reserve(passages.size());
-    for (std::string_view passage : passages) pairs.push_back(EncodePair(start, passage));
+    std::vector<std::vector<uint32_t>> pairs(passages.size());
+    absl::Status status = RunShared((passages.size() + kTexts - 1) / kTexts, [&](size_t share) {
+      const size_t end = std::min(passages.size(), (share + 1) * kTexts);
+      for (size_t i = share * kTexts; i < end; ++i) pairs[i] = EncodePair(start, passages[i]);
+      return absl::OkStatus();
+    });
+    if (!status.ok()) return status;
 
     // Long ones first, so that the threads end together.
     std::vector<size_t> order(pairs.size());
@@ -50,7 +58,9 @@ class CrossEncoder : public Reranker {
       while (end < order.size() && tokens < kBatchTokens) tokens += pairs[order[end++]].size();
       batches.push_back(absl::MakeConstSpan(order).subspan(begin, end - begin));
     }
-    return RunBatches(batches, pairs, start.size(), scores);
+    return RunShared(batches.size(), [&](size_t batch) {
+      return RunBatch(batches[batch], pairs, start.size(), scores);
+    });
   }
 
  private:
@@ -82,15 +92,12 @@ class CrossEncoder : public Reranker {
     return ids;
   }
 
-  absl::Status RunBatches(const std::vector<Batch>& batches,
-                          const std::vector<std::vector<uint32_t>>& pairs, size_t second,
-                          absl::Span<float> scores) const {
+  // Calls run(share) for each share in [0, shares), on up to threads_ threads; the first error.
+  absl::Status RunShared(size_t shares, absl::FunctionRef<absl::Status(size_t)> run) const {
     std::atomic<size_t> next{0};
-    std::vector<absl::Status> statuses(std::max<size_t>(1, std::min(threads_, batches.size())));
+    std::vector<absl::Status> statuses(std::max<size_t>(1, std::min(threads_, shares)));
     const auto work = [&](size_t worker) {
-      for (size_t b; (b = next++) < batches.size();) {
-        statuses[worker].Update(RunBatch(batches[b], pairs, second, scores));
-      }
+      for (size_t share; (share = next++) < shares;) statuses[worker].Update(run(share));
     };
     std::vector<std::thread> workers;
     for (size_t worker = 1; worker < statuses.size(); ++worker) {

@@ -1,9 +1,10 @@
-// config.json and the files beside it: the settings of a model, its chat template, its vocabulary.
+// config.json of language models and encoders, and the files beside it: the settings of a model, its chat template, its vocabulary.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
+#include "engine/model/encoder_config.h"
 #include "engine/model/hf_config.h"
 #include "engine/model/hf_files.h"
 #include "engine/model/hf_vocabulary.h"
@@ -19,6 +20,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (uint32_t layer = 0; layer < config->layers; ++layer) {
       if (config->WindowOf(layer) > config->sliding_window) std::abort();
     }
+  }
+  if (const auto encoder = ParseEncoderConfig(text); encoder.ok()) {
+    if (!IsEncoderConfig(text) || TensorsOf(*encoder).empty()) std::abort();
+    if (encoder->max_tokens() < 3 || encoder->head_dim() == 0) std::abort();
   }
   (void)ParseChatTemplate(text);
   if (const auto ends = ParseEndTokens(text, 100); ends.ok()) {
