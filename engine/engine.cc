@@ -8,7 +8,9 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "engine/answer.h"
+#include "engine/answer/extractive_answer.h"
+#include "engine/answer/generated_answer.h"
+#include "engine/generation/shared_generator.h"
 #include "engine/ingest.h"
 #include "engine/model/open_model.h"
 #include "engine/model/static_embedder.h"
@@ -94,6 +96,7 @@ struct Engine::Impl {
   };
 
   std::unique_ptr<engine::Embedder> embedder;
+  std::unique_ptr<engine::SharedGenerator> generator;  // Null: answers are extractive.
   std::unique_ptr<index::Store> store;
 
   absl::Mutex mutex;
@@ -189,6 +192,15 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& store_di
                                : engine::OpenEmbedder(options.embedder);
   if (!embedder.ok()) return embedder.status();
   impl->embedder = *std::move(embedder);
+  if (!options.generator.empty()) {
+    engine::DecoderOptions decoder;
+    decoder.threads = options.generator_threads;
+    decoder.context_length = options.generator_context;
+    absl::StatusOr<std::unique_ptr<engine::SharedGenerator>> generator =
+        engine::SharedGenerator::Open(options.generator, decoder);
+    if (!generator.ok()) return generator.status();
+    impl->generator = *std::move(generator);
+  }
   index::StoreOptions store;
   store.rows.create_if_missing = options.create_if_missing;
   store.rows.read_only = options.read_only;
@@ -232,7 +244,17 @@ absl::StatusOr<SearchResponse> Engine::Search(const SearchRequest& request) cons
 absl::StatusOr<AskResponse> Engine::Ask(const AskRequest& request) const {
   absl::StatusOr<Impl::Open> open = impl_->Find(request.collection);
   if (!open.ok()) return open.status();
-  return engine::RunAsk(open->Context(*impl_->embedder), request);
+  const engine::SearchContext context = open->Context(*impl_->embedder);
+  engine::SharedGenerator* const generator = impl_->generator.get();
+  if (request.mode == AskMode::kExtractive ||
+      (request.mode == AskMode::kAuto && generator == nullptr)) {
+    return engine::AnswerExtractively(context, request);
+  }
+  if (generator == nullptr) {
+    return absl::FailedPreconditionError(
+        "the engine was opened without a language model, which a generated answer needs");
+  }
+  return engine::AnswerWithModel(context, generator, request);
 }
 
 absl::StatusOr<StoredDocument> Engine::Get(std::string_view collection, std::string_view id) const {

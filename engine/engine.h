@@ -1,4 +1,4 @@
-// cairn's public API: documents in; ranked, cited passages out.
+// cairn's public API: documents in; ranked, cited passages and answers out.
 //
 //   absl::StatusOr<std::unique_ptr<cairn::Engine>> engine =
 //       cairn::Engine::Open("my.store", {.create_if_missing = true});
@@ -43,6 +43,11 @@ struct EngineOptions {
   uint64_t min_free_bytes = uint64_t{128} << 20;
   // Chunks kept in memory before they are sealed into a segment file; 0: 32,768.
   size_t seal_chunks = 0;
+  // Language model that writes answers: a GGUF file or the directory of a Hugging Face model (see
+  // docs/formats/models.md); empty: answers quote sentences.
+  std::string generator;
+  size_t generator_threads = 0;  // 0: one for each core.
+  size_t generator_context = 0;  // Most tokens of prompt and answer together; 0: the model's own.
 };
 
 // ---------------------------------------------------------------------------------- ingestion
@@ -183,32 +188,87 @@ struct SearchResponse {
 
 // ---------------------------------------------------------------------------------- answers
 
-struct AskRequest {
-  std::string collection = "default";
-  std::string question;
-  size_t passages = 8;   // Read.
-  size_t sentences = 3;  // In the answer, at most.
-  std::string filter;
-};
+// kAuto: generated where the engine has a language model.
+enum class AskMode : uint8_t { kAuto, kExtractive, kGenerated };
 
 struct Citation {
   std::string document_id;
   uint64_t chunk_id = 0;
-  size_t begin = 0;  // Byte span of the sentence in the document's text.
+  // Byte span in the document's text: the sentence quoted, or those that support the sentence best.
+  size_t begin = 0;
   size_t end = 0;
   std::string title;
   std::string source_uri;
+  size_t passage = 0;  // Index into AskResponse::passages.
+  float support = 0;   // Share of the sentence's weighted terms that the span covers, 0 to 1.
 };
 
 struct AnswerSentence {
   std::string text;
-  float score = 0;
-  Citation citation;
+  float score = 0;                  // Extractive: what it was chosen by. Generated: best support.
+  std::vector<Citation> citations;  // Each checked: the passage says what the sentence says.
+  bool supported = false;           // Whether there is a citation.
+};
+
+struct AskUsage {
+  size_t prompt_tokens = 0;
+  size_t cached_tokens = 0;  // Of the prompt's, those that had not to be computed.
+  size_t generated_tokens = 0;
+};
+
+// Wall-clock microseconds.
+struct AskTimings {
+  double retrieve = 0;
+  double select = 0;   // Choosing passages and making the prompt, or choosing sentences.
+  double prefill = 0;  // From the first pass to the first token.
+  double decode = 0;   // From there to the last.
+  double check = 0;    // Citations; happens while tokens come.
+  double total = 0;
+};
+
+struct AskRequest {
+  std::string collection = "default";
+  std::string question;
+  size_t passages = 8;  // Retrieved.
+  std::string filter;
+  AskMode mode = AskMode::kAuto;
+  // Extractive:
+  size_t sentences = 3;  // In the answer, at most.
+  // Generated:
+  size_t max_tokens = 256;     // Of the answer; less where the model's context ends before.
+  float temperature = 0;       // 0: always the most likely token.
+  uint64_t seed = 0;           // Of the draws.
+  size_t token_budget = 2048;  // Of all passages in the prompt together.
+
+  // To follow the answer as it comes; all optional, called on the caller's thread, in this order:
+  // the passages in the prompt's order, then, sentence by sentence, text and the sentence that it
+  // makes, at last the usage. The texts together are AskResponse::answer.
+  std::function<void(const std::vector<SearchHit>&)> on_passages;
+  std::function<void(std::string_view)> on_text;
+  std::function<void(const AnswerSentence&)> on_sentence;
+  std::function<void(const AskUsage&, const AskTimings&)> on_usage;
+  // Asked many times a second while text is written; true ends the answer where it is.
+  std::function<bool()> is_cancelled;
+};
+
+enum class AnswerFinish : uint8_t {
+  kComplete,
+  kLength,     // max_tokens, or the model's context, was used up.
+  kCancelled,  // is_cancelled said so.
 };
 
 struct AskResponse {
-  std::vector<AnswerSentence> sentences;  // Best first. Empty: nothing found.
-  std::vector<SearchHit> passages;        // What was read, best first.
+  AskMode mode = AskMode::kExtractive;  // Never kAuto.
+  std::string answer;                   // Whole, without citation marks.
+  // Extractive: best first. Generated: in the answer's order. Empty: nothing was found.
+  std::vector<AnswerSentence> sentences;
+  // What was read. Extractive: best first. Generated: what the prompt holds, in its order.
+  std::vector<SearchHit> passages;
+  size_t unsupported_sentences = 0;  // Those without a citation that holds.
+  size_t dropped_citations = 0;      // Of passages that do not exist or do not say it.
+  AnswerFinish finish = AnswerFinish::kComplete;
+  AskUsage usage;
+  AskTimings timings;
 };
 
 // ---------------------------------------------------------------------------------- the rest
@@ -298,6 +358,9 @@ class Engine {
 
   absl::StatusOr<SearchResponse> Search(const SearchRequest& request) const;
   // Extractive: the sentences of the best passages that answer best, each with its citation.
+  // Generated: what the language model writes from the best passages, each citation of which has
+  // been checked (docs/answers.md). InvalidArgument also for a question that leaves no room in the
+  // model's context; FailedPrecondition for a generated answer without a model.
   absl::StatusOr<AskResponse> Ask(const AskRequest& request) const;
 
   absl::StatusOr<StoredDocument> Get(std::string_view collection, std::string_view id) const;

@@ -33,6 +33,9 @@ absl::StatusOr<std::unique_ptr<Engine>> StoreFlags::Open(bool writable, bool cre
   options.read_only = !writable;
   options.embedder = embedder;
   options.seal_chunks = seal_chunks;
+  options.generator = generator;
+  options.generator_threads = generator_threads;
+  options.generator_context = generator_context;
   absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Open(store, options);
   // A damaged model, for example: not the command line's fault.
   if (absl::IsInvalidArgument(engine.status())) {

@@ -40,6 +40,10 @@ struct StoreFlags {
   std::string collection = "default";
   std::string embedder;
   size_t seal_chunks = 0;  // EngineOptions::seal_chunks
+  // As EngineOptions has them.
+  std::string generator;
+  size_t generator_threads = 0;
+  size_t generator_context = 0;
 
   void Register(CLI::App* command, bool with_collection = true);
   // InvalidArgument when no store is named, and for nothing else.

@@ -8,6 +8,7 @@
 #include "engine/eval/trec_files.h"
 #include "engine/eval/z_scores.h"
 #include "services/command.h"
+#include "services/eval_answers.h"
 #include "services/json_output.h"
 
 namespace cairn::services {
@@ -16,9 +17,9 @@ namespace {
 class EvalCommand : public Command {
  public:
   CLI::App* Register(CLI::App* app) override {
-    CLI::App* c = app->add_subcommand("eval", "Evaluate a TREC run, with trec_eval's semantics");
-    c->add_option("QRELS", qrels_path_, "Relevance judgements: TREC or BEIR TSV")->required();
-    c->add_option("RUN", run_path_, "The run")->required();
+    CLI::App* c = app->add_subcommand("eval", "Evaluate a TREC run, or answers");
+    c->add_option("QRELS", qrels_path_, "Relevance judgements: TREC or BEIR TSV");
+    c->add_option("RUN", run_path_, "The run");
     c->add_option(
          "-m,--measure", measures_,
          "Measure, e.g. map, ndcg_cut.10, P.5,10, all_trec, official (default); repeatable")
@@ -35,16 +36,35 @@ class EvalCommand : public Command {
                   "File of means and deviations: print z-scores (topic measure mean deviation)");
     c->add_option("--compare", compare_path_,
                   "A second run: means, difference, p-value of the paired randomisation test");
+    c->add_option("--answers", answers_path_, "File of answers that ask wrote, instead of a run");
+    c->add_option("--gold", gold_path_,
+                  "With --answers: JSONL of {_id, answers: [...], gold: [documents]}");
+    c->add_option(
+        "--trec-rag", trec_rag_path_,
+        "Check a file of answers against the TREC RAG track's rules; exit code 3 where it "
+        "breaks one");
+    c->add_option("--topics", topics_path_, "With --trec-rag: the topics, all of which it answers");
     c->add_flag("--json", json_, "Print JSON");
     c->footer(
+        "Runs are evaluated with trec_eval's semantics, answers by exact match, word F1 and\n"
+        "containment of gold answers, precision and recall of cited documents, and the share of\n"
+        "unsupported sentences.\n\n"
         "Examples:\n"
         "  cairn eval qrels.txt bm25.run -m map -m ndcg_cut.10\n"
         "  cairn eval -q -c qrels.txt bm25.run -m all_trec\n"
-        "  cairn eval qrels.txt bm25.run --compare hybrid.run -m ndcg_cut.10");
+        "  cairn eval qrels.txt bm25.run --compare hybrid.run -m ndcg_cut.10\n"
+        "  cairn eval --answers answers.jsonl --gold questions.jsonl -q\n"
+        "  cairn eval --trec-rag submission.jsonl --topics topics.tsv");
     return c;
   }
 
   int Run() override {
+    const absl::Status use = CheckUse();
+    if (!use.ok()) return FailUsage(std::string(use.message()));
+    if (!trec_rag_path_.empty()) return ValidateTrecRag(trec_rag_path_, topics_path_, json_);
+    if (!answers_path_.empty()) {
+      return EvaluateAnswerFiles(answers_path_, gold_path_, {per_query_, json_});
+    }
     absl::StatusOr<std::vector<engine::MeasureSpec>> measures = engine::ParseMeasures(measures_);
     if (!measures.ok()) return FailUsage(std::string(measures.status().message()));
     if (max_results_->count() > 0) options_.max_results = max_value_;
@@ -67,6 +87,21 @@ class EvalCommand : public Command {
   }
 
  private:
+  // One thing is evaluated: a run, answers, or a submission.
+  absl::Status CheckUse() const {
+    const auto fault = [](const char* what) { return absl::InvalidArgumentError(what); };
+    const bool run = !qrels_path_.empty();
+    if (run + !answers_path_.empty() + !trec_rag_path_.empty() != 1) {
+      return fault("name what to evaluate: QRELS and RUN, --answers and --gold, or --trec-rag");
+    }
+    if (run && run_path_.empty()) return fault("RUN is required");
+    if (answers_path_.empty() != gold_path_.empty()) return fault("--answers goes with --gold");
+    if (trec_rag_path_.empty() && !topics_path_.empty()) {
+      return fault("--topics is for --trec-rag");
+    }
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<engine::EvalResult> EvaluateFile(const engine::Qrels& qrels,
                                                   const std::vector<engine::MeasureSpec>& measures,
                                                   const std::string& path) const {
@@ -136,6 +171,7 @@ class EvalCommand : public Command {
   }
 
   std::string qrels_path_, run_path_, compare_path_, z_path_;
+  std::string answers_path_, gold_path_, trec_rag_path_, topics_path_;
   std::vector<std::string> measures_;
   engine::EvalOptions options_;
   int64_t max_value_ = std::numeric_limits<int64_t>::max();

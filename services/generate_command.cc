@@ -1,4 +1,3 @@
-#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -17,6 +16,7 @@
 #include "services/command.h"
 #include "services/decoder_flags.h"
 #include "services/generation_output.h"
+#include "services/interrupt.h"
 #include "services/json_output.h"
 #include "services/passage_output.h"
 
@@ -24,18 +24,6 @@ namespace cairn::services {
 namespace {
 
 constexpr std::streamsize kMaxPromptBytes = std::streamsize{64} << 20;
-
-// Set by SIGINT. A signal handler can reach nothing else.
-volatile sig_atomic_t interrupted = 0;
-
-// The first SIGINT ends the generation, a second one the program.
-void WatchForInterrupt() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = 1; };
-  action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
-  sigemptyset(&action.sa_mask);
-  ::sigaction(SIGINT, &action, nullptr);
-}
 
 // A file, or standard input for "-", less one line break at its end.
 absl::StatusOr<std::string> ReadPrompt(const std::string& path) {
@@ -210,9 +198,9 @@ class GenerateCommand : public Command {
   }
 
   int Generate(engine::TextGenerator* generator) const {
-    WatchForInterrupt();  // Only here: nothing else looks at `interrupted`.
+    WatchForInterrupt();  // Only here: nothing else asks for it.
     engine::TextGenerator::Watch watch;
-    watch.is_cancelled = [] { return interrupted != 0; };
+    watch.is_cancelled = Interrupted;
     if (stream_) {
       watch.on_text = [](std::string_view text) {
         std::fputs(ForTerminal(text, STDOUT_FILENO).c_str(), stdout);

@@ -40,22 +40,48 @@ Json ToJson(const SearchHit& hit, SearchMode mode) {
   return out;
 }
 
+Json ToJson(const Citation& c) {
+  return {{"document", c.document_id}, {"chunk", c.chunk_id},
+          {"begin", c.begin},          {"end", c.end},
+          {"title", c.title},          {"source", c.source_uri},
+          {"passage", c.passage},      {"support", c.support}};
+}
+
 Json ToJson(const AskResponse& response) {
   Json sentences = Json::array();
   for (const AnswerSentence& s : response.sentences) {
+    Json citations = Json::array();
+    for (const Citation& c : s.citations) citations.push_back(ToJson(c));
     sentences.push_back({{"text", s.text},
                          {"score", s.score},
-                         {"citation",
-                          {{"document", s.citation.document_id},
-                           {"chunk", s.citation.chunk_id},
-                           {"begin", s.citation.begin},
-                           {"end", s.citation.end},
-                           {"title", s.citation.title},
-                           {"source", s.citation.source_uri}}}});
+                         {"supported", s.supported},
+                         {"citations", std::move(citations)}});
   }
   Json passages = Json::array();
   for (const SearchHit& h : response.passages) passages.push_back(ToJson(h, SearchMode::kHybrid));
-  return {{"answer", std::move(sentences)}, {"passages", std::move(passages)}};
+  const bool generated = response.mode == AskMode::kGenerated;
+  const char* const finish = response.finish == AnswerFinish::kCancelled ? "cancelled"
+                             : response.finish == AnswerFinish::kLength  ? "length"
+                                                                         : "complete";
+  const AskTimings& t = response.timings;
+  return {{"mode", generated ? "generated" : "extractive"},
+          {"finish", finish},
+          {"answer", response.answer},
+          {"sentences", std::move(sentences)},
+          {"unsupported_sentences", response.unsupported_sentences},
+          {"dropped_citations", response.dropped_citations},
+          {"usage",
+           {{"prompt_tokens", response.usage.prompt_tokens},
+            {"cached_tokens", response.usage.cached_tokens},
+            {"generated_tokens", response.usage.generated_tokens}}},
+          {"microseconds",
+           {{"retrieve", t.retrieve},
+            {"select", t.select},
+            {"prefill", t.prefill},
+            {"decode", t.decode},
+            {"check", t.check},
+            {"total", t.total}}},
+          {"passages", std::move(passages)}};
 }
 
 Json ToJson(const StoredDocument& document) {

@@ -1,9 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
+#include <ostream>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +11,7 @@
 #include "engine/eval/trec_files.h"
 #include "services/command.h"
 #include "services/json_output.h"
+#include "services/output_file.h"
 #include "services/passage_output.h"
 
 namespace cairn::services {
@@ -188,31 +187,11 @@ class SearchCommand : public Command {
     }
     size_t lines = 0;
     for (const engine::RunTopic& t : run.topics) lines += t.documents.size();
-    absl::Status written = Write(run);
+    absl::Status written =
+        WriteOutputFile(run_, [&](std::ostream& out) { return engine::WriteRun(run, out); });
     if (!written.ok()) return FailInput(written);
     std::fprintf(stderr, "%zu topics, %zu lines\n", topics->size(), lines);
     return lines == 0 ? kExitNothingFound : kExitOk;
-  }
-
-  // Under another name first: a run that fails must not cost the one that was there.
-  absl::Status Write(const engine::TrecRun& run) const {
-    if (run_ == "-") return engine::WriteRun(run, std::cout);
-    // A pipe or device is written as it is.
-    std::error_code error;
-    const bool regular =
-        !std::filesystem::exists(run_, error) || std::filesystem::is_regular_file(run_, error);
-    const std::string path = regular ? run_ + ".new" : run_;
-    std::ofstream out(path, std::ios::binary | std::ios::trunc);
-    if (!out) return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", path));
-    absl::Status s = engine::WriteRun(run, out);
-    out.close();
-    if (s.ok() && !out) s = absl::DataLossError(absl::StrCat("cannot write ", path));
-    if (!regular) return s;
-    if (s.ok() && std::rename(path.c_str(), run_.c_str()) != 0) {
-      s = absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", run_));
-    }
-    if (!s.ok()) std::remove(path.c_str());
-    return s;
   }
 
   StoreFlags flags_;

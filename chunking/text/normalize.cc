@@ -163,4 +163,15 @@ std::string FoldForMatching(std::string_view utf8) {
   return folded;
 }
 
+std::string NormalizeCompatibility(std::string_view utf8) {
+  const std::string whole =
+      simdjson::validate_utf8(utf8.data(), utf8.size()) ? std::string(utf8) : Repaired(utf8);
+  std::string normalized;
+  UErrorCode error = U_ZERO_ERROR;
+  const icu::Normalizer2* nfkc = icu::Normalizer2::getNFKCInstance(error);
+  // As in FoldForMatching.
+  if (U_FAILURE(error) || !AppendNormalized(*nfkc, whole, &normalized).ok()) return whole;
+  return normalized;
+}
+
 }  // namespace cairn::chunking

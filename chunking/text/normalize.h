@@ -17,6 +17,9 @@ absl::StatusOr<std::string> NormalizeText(std::string_view utf8);
 // valid UTF-8 (as NormalizeText returns it); ill-formed sequences become U+FFFD.
 std::string FoldForMatching(std::string_view utf8);
 
+// Unicode NFKC, case kept: what formats that count words or characters ask for. Input as above.
+std::string NormalizeCompatibility(std::string_view utf8);
+
 }  // namespace cairn::chunking
 
 #endif  // CAIRN_CHUNKING_TEXT_NORMALIZE_H_

@@ -31,6 +31,7 @@ list(APPEND CAIRN_CHUNKING_SOURCES
   text/vocabulary_description.cc
   text/vocabulary_files.cc
   text/vocabulary_tokenizer.cc
+  text/word_count.cc
   text/word_scanner.cc
   text/wordpiece.cc
 )

@@ -1,4 +1,6 @@
 list(APPEND CAIRN_ENGINE_SOURCES
+  eval/answer_measures.cc
+  eval/answers.cc
   eval/binary_measures.cc
   eval/compare_runs.cc
   eval/evaluate.cc
@@ -8,5 +10,7 @@ list(APPEND CAIRN_ENGINE_SOURCES
   eval/span_measures.cc
   eval/topics.cc
   eval/trec_files.cc
+  eval/trec_rag.cc
+  eval/trec_rag_writer.cc
   eval/z_scores.cc
 )

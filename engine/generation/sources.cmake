@@ -7,6 +7,7 @@ list(APPEND CAIRN_MODEL_SOURCES
   generation/prompt_encoding.cc
   generation/sampler.cc
   generation/scheduler.cc
+  generation/shared_generator.cc
   generation/stop_strings.cc
   generation/text_generator.cc
 )

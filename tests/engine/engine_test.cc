@@ -283,10 +283,51 @@ TEST_F(EngineTest, AnswersCiteTheSentenceTheyQuote) {
   ASSERT_FALSE(answer->sentences.empty());
   EXPECT_EQ(answer->sentences[0].text, "Octopuses have three hearts.");
   for (const AnswerSentence& s : answer->sentences) {
-    absl::StatusOr<StoredDocument> d = engine_->Get("default", s.citation.document_id);
+    EXPECT_TRUE(s.supported);
+    ASSERT_EQ(s.citations.size(), 1u);
+    const Citation& c = s.citations[0];
+    absl::StatusOr<StoredDocument> d = engine_->Get("default", c.document_id);
     ASSERT_TRUE(d.ok());
-    EXPECT_EQ(d->text.substr(s.citation.begin, s.citation.end - s.citation.begin), s.text);
+    EXPECT_EQ(d->text.substr(c.begin, c.end - c.begin), s.text);
+    EXPECT_EQ(answer->passages[c.passage].document_id, c.document_id);
   }
+}
+
+TEST_F(EngineTest, AnswersCanBeFollowed) {
+  dir_.Write("a.txt", "Octopuses have three hearts. Two pump blood to the gills.");
+  Ingest({dir_.file("a.txt")});
+  AskRequest request;
+  request.question = "How many hearts does an octopus have?";
+  std::string text;
+  std::vector<std::string> events;
+  request.on_passages = [&](const std::vector<SearchHit>& passages) {
+    events.push_back("passages " + std::to_string(passages.size()));
+  };
+  request.on_text = [&](std::string_view piece) { text += piece; };
+  request.on_sentence = [&](const AnswerSentence& s) { events.push_back(s.text); };
+  request.on_usage = [&](const AskUsage&, const AskTimings& t) {
+    EXPECT_GT(t.total, 0);
+    events.push_back("usage");
+  };
+  absl::StatusOr<AskResponse> answer = engine_->Ask(request);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->mode, AskMode::kExtractive);
+  EXPECT_EQ(text, answer->answer);
+  EXPECT_EQ(events, (std::vector<std::string>{"passages 1", "Octopuses have three hearts.",
+                                              "Two pump blood to the gills.", "usage"}));
+}
+
+TEST_F(EngineTest, AGeneratedAnswerNeedsAModel) {
+  dir_.Write("a.txt", "x");
+  Ingest({dir_.file("a.txt")});
+  AskRequest request;
+  request.question = "x?";
+  request.mode = AskMode::kGenerated;
+  EXPECT_TRUE(absl::IsFailedPrecondition(engine_->Ask(request).status()));
+  EngineOptions options;
+  options.create_if_missing = true;
+  options.generator = dir_.file("absent.gguf");
+  EXPECT_TRUE(absl::IsNotFound(Engine::Open(dir_.file("other"), options).status()));
 }
 
 TEST_F(EngineTest, RequestsOutOfRangeAreRefusedWithAReason) {

@@ -94,10 +94,11 @@ TEST_F(RoundTrip, HeadingsTitlesAndMetadataComeWithTheHit) {
 
 TEST_F(RoundTrip, AskCitesTheSentenceItPrints) {
   const Json answer = ParseJson(Cairn(OnStore("ask", {"--json", "Where does the quokka live?"})));
-  ASSERT_FALSE(answer["answer"].empty());
-  const Json& first = answer["answer"][0];
+  ASSERT_FALSE(answer["sentences"].empty());
+  EXPECT_EQ(answer["mode"], "extractive");
+  const Json& first = answer["sentences"][0];
   EXPECT_EQ(first["text"], "The quokka lives on Rottnest Island.");
-  const Json& citation = first["citation"];
+  const Json& citation = first["citations"][0];
   EXPECT_EQ(citation["document"], dir_.file("in/a.txt"));
   const std::string text = StoredText(citation["document"]);
   EXPECT_EQ(text.substr(citation["begin"],

@@ -1,4 +1,4 @@
-#include "engine/answer.h"
+#include "engine/answer/extractive_answer.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "chunking/text/sentence.h"
 #include "engine/preparation.h"
+#include "engine/stopwatch.h"
 #include "index/tail.h"
 
 namespace cairn::engine {
@@ -123,59 +124,41 @@ std::vector<Candidate> CollectSentences(const std::vector<SearchHit>& passages) 
   return candidates;
 }
 
-}  // namespace
-
-absl::StatusOr<AskResponse> RunAsk(const SearchContext& context, const AskRequest& request) {
-  if (request.sentences < 1 || request.sentences > kMaxSentencesAsked) {
-    return absl::InvalidArgumentError(absl::StrCat("sentences must be 1 to ", kMaxSentencesAsked));
-  }
-  SearchRequest search;
-  search.collection = request.collection;
-  search.query = request.question;
-  search.k = request.passages;
-  search.filter = request.filter;
-  absl::StatusOr<SearchResponse> found = RunSearch(context, search);
-  if (!found.ok()) return found.status();
-  AskResponse response;
-  response.passages = std::move(found->hits);
-
-  std::vector<Candidate> candidates = CollectSentences(response.passages);
-  Coverage coverage(*context.analyzer, request.question);
+// The candidates that say enough, and which of the question's terms each has.
+std::vector<absl::flat_hash_set<std::string>> FindTerms(const Coverage& coverage,
+                                                        std::vector<Candidate>* candidates) {
   std::vector<absl::flat_hash_set<std::string>> found_terms;
   size_t kept = 0;
-  for (const Candidate& c : candidates) {
+  for (const Candidate& c : *candidates) {
     size_t length = 0;
     auto terms = coverage.Find(c.text, &length);
     if (length < kMinSentenceTerms) continue;
-    candidates[kept++] = c;
+    (*candidates)[kept++] = c;
     found_terms.push_back(std::move(terms));
   }
-  candidates.resize(kept);
-  if (candidates.empty()) return response;
-  coverage.Weigh(found_terms);
+  candidates->resize(kept);
+  return found_terms;
+}
 
-  const size_t dim = context.embedder->dim();
+// The vectors [1 + candidates][dim]: the question's, then the sentences'.
+absl::StatusOr<std::vector<float>> Embed(const Embedder& embedder, std::string_view question,
+                                         const std::vector<Candidate>& candidates) {
   std::vector<std::string_view> texts;
   for (const Candidate& c : candidates) texts.push_back(c.text);
+  const size_t dim = embedder.dim();
   std::vector<float> vectors((1 + texts.size()) * dim);
   const absl::Span<float> all = absl::MakeSpan(vectors);
-  const std::string_view question = request.question;
-  absl::Status embedded = context.embedder->Embed(TextKind::kQuery, {question}, all.first(dim));
+  absl::Status embedded = embedder.Embed(TextKind::kQuery, {question}, all.first(dim));
+  if (embedded.ok()) embedded = embedder.Embed(TextKind::kPassage, texts, all.subspan(dim));
   if (!embedded.ok()) return embedded;
-  embedded = context.embedder->Embed(TextKind::kPassage, texts, all.subspan(dim));
-  if (!embedded.ok()) return embedded;
-  const float best_passage = std::max(response.passages.front().score, 1e-6f);
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    Candidate& c = candidates[i];
-    c.row = i + 1;
-    c.score = kSimilarityWeight * Dot(vectors.data(), &vectors[c.row * dim], dim) +
-              kCoverageWeight * coverage.Of(found_terms[i]) +
-              kPassageWeight * response.passages[c.passage].score / best_passage -
-              (EndsLikeASentence(c.text) ? 0.0f : kFragmentPenalty);
-  }
+  return vectors;
+}
 
+// At most `count` of the candidates, by maximal marginal relevance.
+std::vector<Candidate> Choose(std::vector<Candidate> candidates, const std::vector<float>& vectors,
+                              size_t dim, size_t count) {
   std::vector<Candidate> chosen;
-  while (chosen.size() < request.sentences && !candidates.empty()) {
+  while (chosen.size() < count && !candidates.empty()) {
     size_t best = 0;
     float best_value = -1e9f;
     for (size_t i = 0; i < candidates.size(); ++i) {
@@ -193,18 +176,88 @@ absl::StatusOr<AskResponse> RunAsk(const SearchContext& context, const AskReques
     chosen.push_back(candidates[best]);
     candidates.erase(candidates.begin() + static_cast<ptrdiff_t>(best));
   }
-  for (const Candidate& c : chosen) {
-    const SearchHit& passage = response.passages[c.passage];
-    AnswerSentence& sentence = response.sentences.emplace_back();
-    sentence.text = c.text;
-    sentence.score = c.score;
-    sentence.citation.document_id = passage.document_id;
-    sentence.citation.chunk_id = passage.chunk_id;
-    sentence.citation.begin = passage.begin + c.begin;
-    sentence.citation.end = sentence.citation.begin + c.text.size();
-    sentence.citation.title = passage.title;
-    sentence.citation.source_uri = passage.source_uri;
+  return chosen;
+}
+
+void AppendSentence(const Candidate& c, AskResponse* response) {
+  const SearchHit& passage = response->passages[c.passage];
+  AnswerSentence& sentence = response->sentences.emplace_back();
+  sentence.text = c.text;
+  sentence.score = c.score;
+  sentence.supported = true;
+  Citation& citation = sentence.citations.emplace_back();
+  citation.document_id = passage.document_id;
+  citation.chunk_id = passage.chunk_id;
+  citation.begin = passage.begin + c.begin;
+  citation.end = citation.begin + c.text.size();
+  citation.title = passage.title;
+  citation.source_uri = passage.source_uri;
+  citation.passage = c.passage;
+  citation.support = 1;
+  absl::StrAppend(&response->answer, response->answer.empty() ? "" : " ", sentence.text);
+}
+
+// Scores the passages' sentences and appends the best ones to `response`.
+absl::Status ChooseSentences(const SearchContext& context, const AskRequest& request,
+                             AskResponse* response) {
+  std::vector<Candidate> candidates = CollectSentences(response->passages);
+  Coverage coverage(*context.analyzer, request.question);
+  const std::vector<absl::flat_hash_set<std::string>> found_terms =
+      FindTerms(coverage, &candidates);
+  if (candidates.empty()) return absl::OkStatus();
+  coverage.Weigh(found_terms);
+  absl::StatusOr<std::vector<float>> vectors =
+      Embed(*context.embedder, request.question, candidates);
+  if (!vectors.ok()) return vectors.status();
+  const size_t dim = context.embedder->dim();
+  const float best_passage = std::max(response->passages.front().score, 1e-6f);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    Candidate& c = candidates[i];
+    c.row = i + 1;
+    c.score = kSimilarityWeight * Dot(vectors->data(), &(*vectors)[c.row * dim], dim) +
+              kCoverageWeight * coverage.Of(found_terms[i]) +
+              kPassageWeight * response->passages[c.passage].score / best_passage -
+              (EndsLikeASentence(c.text) ? 0.0f : kFragmentPenalty);
   }
+  for (const Candidate& c : Choose(std::move(candidates), *vectors, dim, request.sentences)) {
+    AppendSentence(c, response);
+  }
+  return absl::OkStatus();
+}
+
+// Tells the caller who follows the answer, as a generated one would.
+void Report(const AskRequest& request, const AskResponse& response) {
+  if (request.on_passages) request.on_passages(response.passages);
+  for (size_t i = 0; i < response.sentences.size(); ++i) {
+    if (request.on_text) request.on_text((i > 0 ? " " : "") + response.sentences[i].text);
+    if (request.on_sentence) request.on_sentence(response.sentences[i]);
+  }
+  if (request.on_usage) request.on_usage(response.usage, response.timings);
+}
+
+}  // namespace
+
+absl::StatusOr<AskResponse> AnswerExtractively(const SearchContext& context,
+                                               const AskRequest& request) {
+  if (request.sentences < 1 || request.sentences > kMaxSentencesAsked) {
+    return absl::InvalidArgumentError(absl::StrCat("sentences must be 1 to ", kMaxSentencesAsked));
+  }
+  Stopwatch watch;
+  SearchRequest search;
+  search.collection = request.collection;
+  search.query = request.question;
+  search.k = request.passages;
+  search.filter = request.filter;
+  absl::StatusOr<SearchResponse> found = RunSearch(context, search);
+  if (!found.ok()) return found.status();
+  AskResponse response;
+  response.mode = AskMode::kExtractive;
+  response.passages = std::move(found->hits);
+  response.timings.retrieve = watch.Lap();
+  if (absl::Status s = ChooseSentences(context, request, &response); !s.ok()) return s;
+  response.timings.select = watch.Lap();
+  response.timings.total = response.timings.retrieve + response.timings.select;
+  Report(request, response);
   return response;
 }
 

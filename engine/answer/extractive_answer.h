@@ -1,6 +1,6 @@
 // Extractive answers: the best sentences of the best passages, each with its citation.
-#ifndef CAIRN_ENGINE_ANSWER_H_
-#define CAIRN_ENGINE_ANSWER_H_
+#ifndef CAIRN_ENGINE_ANSWER_EXTRACTIVE_ANSWER_H_
+#define CAIRN_ENGINE_ANSWER_EXTRACTIVE_ANSWER_H_
 
 #include "absl/status/statusor.h"
 #include "engine/engine.h"
@@ -12,8 +12,10 @@ namespace cairn::engine {
 // A sentence's score is w_s * cos(question, sentence) + w_l * (share of the question's idf mass
 // among the passages that the sentence's terms cover) + w_p * (the passage's score relative to the
 // best); picking is maximal marginal relevance (Carbonell and Goldstein 1998). Errors as RunSearch.
-absl::StatusOr<AskResponse> RunAsk(const SearchContext& context, const AskRequest& request);
+// A sentence is what it cites, so it is supported by definition. Thread-safe.
+absl::StatusOr<AskResponse> AnswerExtractively(const SearchContext& context,
+                                               const AskRequest& request);
 
 }  // namespace cairn::engine
 
-#endif  // CAIRN_ENGINE_ANSWER_H_
+#endif  // CAIRN_ENGINE_ANSWER_EXTRACTIVE_ANSWER_H_

@@ -1,0 +1,120 @@
+#include "engine/generation/shared_generator.h"
+
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace cairn::engine {
+namespace {
+
+// How often a caller that waits for text is asked whether it still wants it.
+constexpr absl::Duration kPoll = absl::Milliseconds(20);
+
+// What the service's thread hands to the thread that asked.
+struct Exchange {
+  bool Ready() const ABSL_SHARED_LOCKS_REQUIRED(mutex) { return done || !text.empty(); }
+
+  absl::Mutex mutex;
+  std::string text ABSL_GUARDED_BY(mutex);
+  bool done ABSL_GUARDED_BY(mutex) = false;
+  GenerationOutput output ABSL_GUARDED_BY(mutex);
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SharedGenerator>> SharedGenerator::Open(
+    const std::string& path, const DecoderOptions& options) {
+  absl::StatusOr<std::unique_ptr<Checkpoint>> checkpoint = Checkpoint::Open(path);
+  if (!checkpoint.ok()) return checkpoint.status();
+  absl::StatusOr<std::unique_ptr<chunking::Tokenizer>> tokenizer = (*checkpoint)->LoadTokenizer();
+  if (!tokenizer.ok()) return tokenizer.status();
+  // A model without a known form of conversation goes on from plain text.
+  std::optional<ChatTemplate> chat;
+  absl::StatusOr<ChatTemplate> detected =
+      ChatTemplate::Detect((*checkpoint)->chat_template(), **tokenizer);
+  if (detected.ok()) chat = *std::move(detected);
+  absl::StatusOr<std::unique_ptr<Decoder>> decoder = Decoder::Create(**checkpoint, options);
+  if (!decoder.ok()) return decoder.status();
+  TextGeneratorOptions more;
+  more.end_tokens = (*checkpoint)->config().end_tokens;
+  absl::StatusOr<std::unique_ptr<SharedGenerator>> generator =
+      Create(*std::move(decoder), *std::move(tokenizer), std::move(chat), more);
+  if (generator.ok()) (*generator)->checkpoint_ = *std::move(checkpoint);
+  return generator;
+}
+
+absl::StatusOr<std::unique_ptr<SharedGenerator>> SharedGenerator::Create(
+    std::unique_ptr<LanguageModel> model, std::unique_ptr<chunking::Tokenizer> tokenizer,
+    std::optional<ChatTemplate> chat_template, const TextGeneratorOptions& options) {
+  for (const uint32_t token : options.end_tokens) {
+    if (token < model->vocabulary_size()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("end token ", token, " is not in the model's vocabulary"));
+  }
+  std::unique_ptr<SharedGenerator> generator(new SharedGenerator());
+  const KvLayout layout = model->kv_layout();
+  const size_t pages = (model->context_length() + kKvPageTokens - 1) / kKvPageTokens + 1;
+  absl::StatusOr<std::unique_ptr<KvPool>> pool =
+      KvPool::Create(layout, options.kv_bytes > 0 ? options.kv_bytes : pages * layout.page_bytes());
+  if (!pool.ok()) return pool.status();
+  generator->model_ = std::move(model);
+  generator->tokenizer_ = std::move(tokenizer);
+  generator->chat_template_ = std::move(chat_template);
+  generator->end_tokens_ = options.end_tokens;
+  generator->pool_ = *std::move(pool);
+  generator->cache_ = std::make_unique<PrefixCache>(generator->pool_->max_pages());
+  SchedulerOptions scheduler_options;
+  scheduler_options.token_budget = options.token_budget;
+  absl::StatusOr<std::unique_ptr<Scheduler>> scheduler =
+      Scheduler::Create(generator->model_.get(), generator->tokenizer_.get(),
+                        generator->pool_.get(), generator->cache_.get(), scheduler_options);
+  if (!scheduler.ok()) return scheduler.status();
+  generator->service_ = std::make_unique<GenerationService>(*std::move(scheduler));
+  return generator;
+}
+
+absl::StatusOr<GenerationOutput> SharedGenerator::Generate(std::vector<uint32_t> prompt,
+                                                           bool continues,
+                                                           const GenerateOptions& options,
+                                                           const TextGenerator::Watch& watch) {
+  // Shared: the service may still hold its end when this call has taken what it wanted.
+  const auto exchange = std::make_shared<Exchange>();
+  GenerationRequest request;
+  request.prompt = std::move(prompt);
+  request.options = options;
+  std::vector<uint32_t>& ends = request.options.end_tokens;
+  ends.insert(ends.end(), end_tokens_.begin(), end_tokens_.end());
+  request.continues_prompt = continues;
+  request.on_event = [exchange](const GenerationEvent& event) {
+    absl::MutexLock lock(&exchange->mutex);
+    exchange->text.append(event.text);
+  };
+  request.on_finish = [exchange](GenerationOutput output) {
+    absl::MutexLock lock(&exchange->mutex);
+    exchange->output = std::move(output);
+    exchange->done = true;
+  };
+  const absl::StatusOr<RequestId> id = service_->Submit(std::move(request));
+  if (!id.ok()) return id.status();
+  while (true) {
+    std::string text;
+    bool done = false;
+    GenerationOutput output;
+    {
+      absl::MutexLock lock(&exchange->mutex);
+      exchange->mutex.AwaitWithTimeout(absl::Condition(exchange.get(), &Exchange::Ready), kPoll);
+      text.swap(exchange->text);
+      done = exchange->done;
+      if (done) output = std::move(exchange->output);
+    }
+    if (!text.empty() && watch.on_text) watch.on_text(text);
+    if (done && !output.status.ok()) return output.status;
+    if (done) return output;
+    if (watch.is_cancelled && watch.is_cancelled()) service_->Cancel(*id);
+  }
+}
+
+}  // namespace cairn::engine

@@ -1,0 +1,66 @@
+// A language model that many threads write with.
+#ifndef CAIRN_ENGINE_GENERATION_SHARED_GENERATOR_H_
+#define CAIRN_ENGINE_GENERATION_SHARED_GENERATOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "chunking/text/tokenizer.h"
+#include "engine/generation/chat_template.h"
+#include "engine/generation/generation_service.h"
+#include "engine/generation/text_generator.h"
+#include "engine/model/checkpoint.h"
+#include "engine/model/decoder.h"
+#include "engine/model/kv_cache.h"
+#include "engine/model/language_model.h"
+
+namespace cairn::engine {
+
+// What TextGenerator is for one thread: a model with its tokenizer, its chat template if that is
+// known, and its cache of prefixes. Texts of several threads are computed together, on a thread of
+// the generator's own; callers' callbacks run on their own threads. Thread-safe.
+class SharedGenerator {
+ public:
+  // NotFound, or InvalidArgument saying what is wrong with the model at `path`.
+  static absl::StatusOr<std::unique_ptr<SharedGenerator>> Open(const std::string& path,
+                                                               const DecoderOptions& options);
+  // As TextGenerator::Create.
+  static absl::StatusOr<std::unique_ptr<SharedGenerator>> Create(
+      std::unique_ptr<LanguageModel> model, std::unique_ptr<chunking::Tokenizer> tokenizer,
+      std::optional<ChatTemplate> chat_template, const TextGeneratorOptions& options);
+
+  // Continues `prompt`, which is not empty; `continues` as GenerationRequest::continues_prompt.
+  // Errors and ends as TextGenerator::Generate's; watch.is_cancelled is asked many times a second.
+  absl::StatusOr<GenerationOutput> Generate(std::vector<uint32_t> prompt, bool continues,
+                                            const GenerateOptions& options,
+                                            const TextGenerator::Watch& watch = {});
+
+  size_t context_length() const { return model_->context_length(); }
+  const chunking::Tokenizer& tokenizer() const { return *tokenizer_; }
+  // Null where the model is not known to converse.
+  const ChatTemplate* chat_template() const {
+    return chat_template_.has_value() ? &*chat_template_ : nullptr;
+  }
+
+ private:
+  SharedGenerator() = default;
+
+  // In the order of their dependence.
+  std::unique_ptr<Checkpoint> checkpoint_;
+  std::unique_ptr<LanguageModel> model_;
+  std::unique_ptr<chunking::Tokenizer> tokenizer_;
+  std::optional<ChatTemplate> chat_template_;
+  std::vector<uint32_t> end_tokens_;
+  std::unique_ptr<KvPool> pool_;
+  std::unique_ptr<PrefixCache> cache_;
+  std::unique_ptr<GenerationService> service_;
+};
+
+}  // namespace cairn::engine
+
+#endif  // CAIRN_ENGINE_GENERATION_SHARED_GENERATOR_H_
