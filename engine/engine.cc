@@ -15,6 +15,7 @@
 #include "engine/model/open_model.h"
 #include "engine/model/static_embedder.h"
 #include "engine/preparation.h"
+#include "engine/reembedding.h"
 #include "engine/search.h"
 #include "index/store.h"
 #include "index/store_snapshot.h"
@@ -55,6 +56,28 @@ absl::StatusOr<index::VectorEncoding> ParseVectorEncoding(const std::string& nam
       absl::StrCat("no vector encoding \"", name, "\": there are int8, bfloat16 and float32"));
 }
 
+absl::StatusOr<std::unique_ptr<engine::Embedder>> OpenModel(const std::string& path) {
+  if (path.empty()) return engine::StaticEmbedder::Default();
+  return engine::OpenEmbedder(path);
+}
+
+// What there is of a collection that is being re-embedded.
+absl::StatusOr<std::optional<ReembeddingInfo>> DescribeReembedding(const index::Store& store,
+                                                                   const std::string& name) {
+  absl::StatusOr<index::ReembeddingRow> row = store.DescribeReembedding(name);
+  if (absl::IsNotFound(row.status())) return std::nullopt;
+  if (!row.ok()) return row.status();
+  ReembeddingInfo info;
+  info.model = row->model;
+  info.embedder_fingerprint = row->collection.settings.embedder_fingerprint;
+  info.dim = row->collection.settings.dim;
+  absl::StatusOr<uint64_t> documents =
+      index::CollectionRows(&store.rows(), row->collection.id, nullptr).CountDocuments();
+  if (!documents.ok()) return documents.status();
+  info.documents = *documents;
+  return info;
+}
+
 // InvalidArgument when no collection can have these settings.
 absl::StatusOr<index::CollectionSettings> NewSettings(const CollectionOptions& options,
                                                       const engine::Embedder& embedder) {
@@ -90,13 +113,16 @@ struct Engine::Impl {
     std::shared_ptr<index::Collection> collection;
     std::shared_ptr<const engine::Preparation> preparation;
 
-    engine::SearchContext Context(const engine::Embedder& embedder) const {
-      return {collection.get(), &preparation->analyzer(), &embedder};
+    engine::SearchContext Context(const engine::Embedder& embedder,
+                                  const engine::Reranker* reranker) const {
+      return {collection.get(), &preparation->analyzer(), &embedder, reranker};
     }
   };
 
   std::unique_ptr<engine::Embedder> embedder;
   std::unique_ptr<engine::SharedGenerator> generator;  // Null: answers are extractive.
+  std::string embedder_path;                           // EngineOptions::embedder
+  std::unique_ptr<engine::Reranker> reranker;          // Null: none.
   std::unique_ptr<index::Store> store;
 
   absl::Mutex mutex;
@@ -172,11 +198,14 @@ struct Engine::Impl {
       agreed = Agree(options.collection, "vector encoding", asked.vector_encoding,
                      std::string(index::VectorEncodingName(s.vector_encoding)));
     }
-    if (agreed.ok()) {
-      agreed = Agree(options.collection, "embedder",
-                     std::optional<std::string>(embedder->fingerprint()), s.embedder_fingerprint);
-    }
     if (!agreed.ok()) return agreed;
+    if (embedder->fingerprint() != s.embedder_fingerprint) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "collection ", options.collection, " was embedded with another model (",
+          s.embedder_fingerprint, ", ", s.dim, " dimensions; not ", embedder->fingerprint(), ", ",
+          embedder->dim(), "): open the store with that one, or move the collection to this one ",
+          "with cairn reembed"));
+    }
     return Find(options.collection);
   }
 };
@@ -187,9 +216,7 @@ Engine::~Engine() = default;
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& store_directory,
                                                      const EngineOptions& options) {
   auto impl = std::make_unique<Impl>();
-  absl::StatusOr<std::unique_ptr<engine::Embedder>> embedder =
-      options.embedder.empty() ? engine::StaticEmbedder::Default()
-                               : engine::OpenEmbedder(options.embedder);
+  absl::StatusOr<std::unique_ptr<engine::Embedder>> embedder = OpenModel(options.embedder);
   if (!embedder.ok()) return embedder.status();
   impl->embedder = *std::move(embedder);
   if (!options.generator.empty()) {
@@ -200,6 +227,13 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& store_di
         engine::SharedGenerator::Open(options.generator, decoder);
     if (!generator.ok()) return generator.status();
     impl->generator = *std::move(generator);
+  }
+  impl->embedder_path = options.embedder;
+  if (!options.reranker.empty()) {
+    absl::StatusOr<std::unique_ptr<engine::Reranker>> reranker =
+        engine::OpenReranker(options.reranker);
+    if (!reranker.ok()) return reranker.status();
+    impl->reranker = *std::move(reranker);
   }
   index::StoreOptions store;
   store.rows.create_if_missing = options.create_if_missing;
@@ -238,13 +272,13 @@ absl::Status Engine::CheckOptions(const IngestOptions& options) {
 absl::StatusOr<SearchResponse> Engine::Search(const SearchRequest& request) const {
   absl::StatusOr<Impl::Open> open = impl_->Find(request.collection);
   if (!open.ok()) return open.status();
-  return engine::RunSearch(open->Context(*impl_->embedder), request);
+  return engine::RunSearch(open->Context(*impl_->embedder, impl_->reranker.get()), request);
 }
 
 absl::StatusOr<AskResponse> Engine::Ask(const AskRequest& request) const {
   absl::StatusOr<Impl::Open> open = impl_->Find(request.collection);
   if (!open.ok()) return open.status();
-  const engine::SearchContext context = open->Context(*impl_->embedder);
+  const engine::SearchContext context = open->Context(*impl_->embedder, impl_->reranker.get());
   engine::SharedGenerator* const generator = impl_->generator.get();
   if (request.mode == AskMode::kExtractive ||
       (request.mode == AskMode::kAuto && generator == nullptr)) {
@@ -278,16 +312,12 @@ absl::StatusOr<StoredDocument> Engine::Get(std::string_view collection, std::str
   document.source_uri = row->source_uri;
   document.media_type = row->media_type;
   document.metadata = std::move(row->metadata);
+  document.text = index::DocumentText(*row, chunks);
   for (size_t i = 0; i < chunks.size(); ++i) {
     index::ChunkRow& c = chunks[i];
-    document.text += c.gap;
-    // A chunk may repeat the end of its predecessor.
-    document.text.resize(std::min(document.text.size(), c.span.begin));
-    document.text += c.text;
     document.chunks.push_back(
         {found[i], c.span.begin, c.span.end, c.token_count, std::move(c.headings)});
   }
-  document.text += row->trailing;
   return document;
 }
 
@@ -317,6 +347,20 @@ absl::StatusOr<std::vector<bool>> Engine::Delete(std::string_view collection,
 
 absl::Status Engine::DeleteCollection(std::string_view collection) {
   return impl_->store->Drop(collection);
+}
+
+absl::StatusOr<ReembedReport> Engine::Reembed(const ReembedOptions& options) {
+  const std::string model = options.embedder.empty() ? "the built-in model" : options.embedder;
+  if (options.embedder == impl_->embedder_path) {
+    return engine::RunReembedding(impl_->store.get(), *impl_->embedder, model, options);
+  }
+  absl::StatusOr<std::unique_ptr<engine::Embedder>> embedder = OpenModel(options.embedder);
+  if (!embedder.ok()) return embedder.status();
+  return engine::RunReembedding(impl_->store.get(), **embedder, model, options);
+}
+
+absl::Status Engine::AbortReembedding(std::string_view collection) {
+  return impl_->store->AbandonReembedding(collection);
 }
 
 absl::StatusOr<StoreInfo> Engine::Stats() const {
@@ -352,6 +396,10 @@ absl::StatusOr<StoreInfo> Engine::Stats() const {
     c.dead_chunks = stats.dead_chunks;
     c.vector_index = index::VectorIndexKindName(s.vector_index);
     c.vector_encoding = index::VectorEncodingName(s.vector_encoding);
+    absl::StatusOr<std::optional<ReembeddingInfo>> reembedding =
+        DescribeReembedding(*impl_->store, name);
+    if (!reembedding.ok()) return reembedding.status();
+    c.reembedding = *std::move(reembedding);
   }
   return info;
 }

@@ -13,6 +13,7 @@
 #ifndef CAIRN_ENGINE_ENGINE_H_
 #define CAIRN_ENGINE_ENGINE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -36,9 +37,11 @@ struct EngineOptions {
   bool create_if_missing = false;
   // Opens beside another process that writes; sees what was committed when it opened.
   bool read_only = false;
-  // Directory of a static embedding model (config.json, model.safetensors, tokenizer.json); empty:
-  // the model compiled into the library.
+  // Directory of an embedding model, static or an encoder (config.json, model.safetensors,
+  // tokenizer.json); empty: the model compiled into the library.
   std::string embedder;
+  // Directory of a cross-encoder that reorders what a search finds; empty: none.
+  std::string reranker;
   // Writing stops, with a clear error, when less than this is free on the store's disk.
   uint64_t min_free_bytes = uint64_t{128} << 20;
   // Chunks kept in memory before they are sealed into a segment file; 0: 32,768.
@@ -108,8 +111,11 @@ struct IngestReport {
   uint64_t replaced = 0;
   uint64_t unchanged = 0;
   uint64_t issues = 0;
-  uint64_t chunks = 0;  // Written.
-  uint64_t bytes = 0;   // Read.
+  uint64_t chunks = 0;       // Written.
+  uint64_t bytes = 0;        // Read.
+  uint64_t embed_calls = 0;  // Of the model, for the chunks.
+  // Share of the time of all workers that they spent in the model, 0 to 1.
+  double embed_busy = 0;
 };
 
 // A document handed over in memory. `text` is UTF-8 of the named format. All strings are UTF-8
@@ -144,6 +150,9 @@ struct SearchRequest {
   Fusion fusion = Fusion::kConvex;
   std::optional<float>
       alpha;  // Weight of the vector score; unset: what the embedder's maker advises.
+  // Candidates that the reranker reads and puts into its own order, at most 10,000; the rest
+  // follows. 0: none. Unset: 100 where the engine has a reranker.
+  std::optional<size_t> rerank;
   float k1 = 0.9f;
   float b = 0.4f;
 };
@@ -155,12 +164,19 @@ struct SearchComponent {
   float normalized = 0;  // Its share before weighting.
 };
 
+struct RerankComponent {
+  uint32_t rank = 0;  // From 1 among the reranked; 0: not one of them.
+  float score = 0;    // The model's raw output.
+};
+
 struct SearchHit {
   std::string document_id;
   uint64_t chunk_id = 0;
+  // Fused; of reranked hits the reranker's, and below those in the rest of a reranked list.
   float score = 0;
   SearchComponent lexical;
   SearchComponent vector;
+  RerankComponent rerank;
   // With SearchRequest::with_text:
   uint32_t ordinal = 0;  // Of the chunk in its document, from 0.
   size_t begin = 0;      // Byte span of the chunk in the document's text.
@@ -177,6 +193,7 @@ struct SearchTimings {
   double analyze = 0;     // Query to terms.
   double embed = 0;       // Query to vector.
   double candidates = 0;  // Index search, fusion and grouping.
+  double rerank = 0;      // The candidates' texts, and the reranker.
   double fetch = 0;       // Texts.
 };
 
@@ -231,6 +248,7 @@ struct AskRequest {
   std::string question;
   size_t passages = 8;  // Retrieved.
   std::string filter;
+  std::optional<size_t> rerank;  // As SearchRequest::rerank.
   AskMode mode = AskMode::kAuto;
   // Extractive:
   size_t sentences = 3;  // In the answer, at most.
@@ -291,6 +309,36 @@ struct StoredDocument {
   std::vector<StoredChunk> chunks;
 };
 
+struct ReembedProgress {
+  uint64_t documents = 0;  // Done, by earlier runs too.
+  uint64_t total = 0;
+};
+
+struct ReembedOptions {
+  std::string collection = "default";
+  std::string embedder;  // As EngineOptions::embedder.
+  int threads = 0;       // At most 1,024; 0: one per core.
+  // Called on the caller's thread.
+  std::function<void(const ReembedProgress&)> on_progress;
+  // When it becomes true, the call ends soon, with Cancelled. May be null.
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+struct ReembedReport {
+  bool changed = false;    // False: the collection has this model's vectors already.
+  uint64_t resumed = 0;    // Documents that earlier runs had done.
+  uint64_t documents = 0;  // Written by this one.
+  uint64_t chunks = 0;     // Embedded by it.
+};
+
+// A re-embedding that was begun and is not complete.
+struct ReembeddingInfo {
+  std::string model;  // As it was called when it was begun.
+  std::string embedder_fingerprint;
+  uint32_t dim = 0;
+  uint64_t documents = 0;  // Done.
+};
+
 struct CollectionInfo {
   std::string name;
   std::string chunker;
@@ -310,6 +358,7 @@ struct CollectionInfo {
   uint64_t dead_chunks = 0;  // Deleted, but still in segments until those are merged.
   std::string vector_index;
   std::string vector_encoding;
+  std::optional<ReembeddingInfo> reembedding;
 };
 
 struct StoreInfo {
@@ -373,6 +422,15 @@ class Engine {
   absl::StatusOr<std::vector<bool>> Delete(std::string_view collection,
                                            absl::Span<const std::string> ids);
   absl::Status DeleteCollection(std::string_view collection);
+
+  // Replaces the vectors of a collection by those of another model. Searches and ingestion go on
+  // with the old ones until it is complete; then, in one step, the collection is the other model's,
+  // and this engine searches it lexically only unless it was opened with that model. Whatever ends
+  // it before then leaves the collection as it was, and the next call goes on where it was. Chunks
+  // and their ids stay. FailedPrecondition, naming both, while another model is on its way.
+  absl::StatusOr<ReembedReport> Reembed(const ReembedOptions& options);
+  // Gives up one that is not complete. NotFound; FailedPrecondition while Reembed runs.
+  absl::Status AbortReembedding(std::string_view collection);
 
   absl::StatusOr<StoreInfo> Stats() const;
   // Checks every row, and that the segments are those that belong to them; `deep` reads the

@@ -1,6 +1,7 @@
 #include "engine/ingest_pipeline.h"
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <string_view>
 #include <system_error>
@@ -10,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "chunking/readers/text_checks.h"
+#include "engine/batch/batch_plan.h"
 #include "engine/document_checks.h"
 
 namespace cairn::engine {
@@ -17,6 +19,10 @@ namespace {
 
 // What a document costs beyond its text.
 constexpr size_t kDocumentOverhead = 1024;
+// Of one call of the model, in tokens.
+constexpr BatchLimits kBatch = {32, 4096};
+// Chunks are sorted by length among so many.
+constexpr size_t kWindowBatches = 8;
 
 int WorkerCount(int asked) {
   if (asked > 0) return asked;
@@ -51,12 +57,14 @@ IngestPipeline::IngestPipeline(index::Collection* collection, const Preparation*
     : collection_(collection),
       preparation_(preparation),
       options_(options),
-      limits_(LimitsOf(*options)) {
+      limits_(LimitsOf(*options)),
+      workers_wanted_(static_cast<size_t>(WorkerCount(options->threads))),
+      start_(std::chrono::steady_clock::now()) {
   StartThreads();
 }
 
 void IngestPipeline::StartThreads() {
-  const auto asked = static_cast<size_t>(WorkerCount(options_->threads));
+  const size_t asked = workers_wanted_;
   workers_.reserve(asked);
   try {
     writer_ = std::thread([this] { Write(); });
@@ -83,7 +91,10 @@ bool IngestPipeline::CanSubmit() const {
           submitted_ - next_write_ < limits_.documents_in_flight);
 }
 
-bool IngestPipeline::HasWork() const { return !queue_.empty() || closed_ || !status_.ok(); }
+bool IngestPipeline::HasWork() const {
+  return !status_.ok() || !batches_.empty() || !queue_.empty() || !waiting_.empty() ||
+         (closed_ && cutting_ == 0);
+}
 
 bool IngestPipeline::CanWrite() const {
   return !status_.ok() || (closed_ && next_write_ == submitted_) ||
@@ -144,48 +155,117 @@ absl::Status IngestPipeline::Finish() {
     if (t.joinable()) t.join();
   }
   if (writer_.joinable()) writer_.join();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start_;
   absl::MutexLock lock(&mutex_);
+  absl::MutexLock report_lock(&report_mutex_);
+  report_.embed_calls = embed_calls_;
+  report_.embed_busy =
+      embed_seconds_ / (took.count() * static_cast<double>(std::max<size_t>(workers_.size(), 1)));
   return status_;
 }
 
-absl::StatusOr<IngestPipeline::Done> IngestPipeline::PrepareJob(Job job) const {
-  Done done;
+size_t IngestPipeline::CostOf(const DraftChunk& chunk) const {
+  const chunking::Chunk& c = chunk.draft->done.prepared.chunks[chunk.chunk].chunk;
+  // A title or heading before it counts too, but hardly changes how long it takes.
+  return preparation_->CutTokens(c.token_count);
+}
+
+void IngestPipeline::AddDone(uint64_t sequence, Done done) {
+  done_bytes_ += done.bytes;
+  done_.emplace(sequence, std::move(done));
+}
+
+absl::Status IngestPipeline::Cut(Job job) {
+  auto draft = std::make_shared<Draft>();
+  draft->sequence = job.sequence;
+  Done& done = draft->done;
   done.bytes = job.bytes;
   std::string hash = index::ContentHash(job.document);
   absl::StatusOr<bool> current = collection_->IsCurrent(job.document.id, hash);
   if (!current.ok()) return current.status();
-  if (*current) {
-    done.current = true;
+  done.current = *current;
+  if (done.current) {
     done.prepared.document = std::move(job.document);
     done.prepared.content_hash = std::move(hash);
-    return done;
+  } else {
+    done.prepared = preparation_->Cut(std::move(job.document), std::move(hash));
   }
-  absl::StatusOr<index::PreparedDocument> prepared =
-      preparation_->Prepare(std::move(job.document), std::move(hash));
-  if (!prepared.ok()) return prepared.status();
-  done.prepared = *std::move(prepared);
-  return done;
+  draft->missing = done.prepared.chunks.size();
+  absl::MutexLock lock(&mutex_);
+  if (draft->missing == 0) AddDone(draft->sequence, std::move(done));
+  for (size_t i = 0; i < draft->missing; ++i) {
+    waiting_.push_back({draft, i});
+    waiting_cost_ += CostOf(waiting_.back());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status IngestPipeline::Embed(const Batch& batch) {
+  std::vector<ChunkToEmbed> chunks;
+  chunks.reserve(batch.size());
+  for (const DraftChunk& c : batch) chunks.push_back({&c.draft->done.prepared, c.chunk});
+  const auto start = std::chrono::steady_clock::now();
+  absl::Status s = preparation_->Embed(chunks);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  if (!s.ok()) return s;
+  absl::MutexLock lock(&mutex_);
+  embed_seconds_ += took.count();
+  ++embed_calls_;
+  for (const DraftChunk& c : batch) {
+    if (--c.draft->missing == 0) AddDone(c.draft->sequence, std::move(c.draft->done));
+  }
+  return absl::OkStatus();
+}
+
+void IngestPipeline::PlanWaiting() {
+  std::vector<size_t> costs;
+  costs.reserve(waiting_.size());
+  for (const DraftChunk& c : waiting_) costs.push_back(CostOf(c));
+  for (const std::vector<size_t>& indices :
+       PlanBatches(costs, SharedLimits(kBatch, waiting_.size(), workers_wanted_))) {
+    Batch& batch = batches_.emplace_back();
+    batch.reserve(indices.size());
+    for (const size_t i : indices) batch.push_back(std::move(waiting_[i]));
+  }
+  waiting_.clear();
+  waiting_cost_ = 0;
+}
+
+bool IngestPipeline::TakeTask(Task* task) {
+  absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(this, &IngestPipeline::HasWork));
+  if (!status_.ok()) return false;
+  const bool many = waiting_cost_ >= kWindowBatches * kBatch.max_cost ||
+                    waiting_.size() >= kWindowBatches * kBatch.max_items;
+  if (batches_.empty() && (many || (queue_.empty() && !waiting_.empty()))) PlanWaiting();
+  if (!batches_.empty()) {
+    task->batch = std::move(batches_.front());
+    batches_.pop_front();
+    return true;
+  }
+  if (queue_.empty()) return false;  // Closed with nothing left.
+  task->job = std::move(queue_.front());
+  queue_.pop_front();
+  ++cutting_;
+  return true;
 }
 
 void IngestPipeline::Work() {
   while (true) {
-    Job job;
-    {
+    Task task;
+    if (!TakeTask(&task)) return;
+    absl::Status s;
+    if (!task.batch.empty()) {
+      s = Embed(task.batch);
+    } else {
+      s = Cut(std::move(task.job));
       absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(this, &IngestPipeline::HasWork));
-      if (!status_.ok() || queue_.empty()) return;  // Failed, or closed with nothing left.
-      job = std::move(queue_.front());
-      queue_.pop_front();
+      --cutting_;
     }
-    const uint64_t sequence = job.sequence;
-    absl::StatusOr<Done> done = PrepareJob(std::move(job));
-    if (!done.ok()) {
-      Fail(done.status());
+    if (!s.ok()) {
+      Fail(s);
       return;
     }
-    absl::MutexLock lock(&mutex_);
-    done_bytes_ += done->bytes;
-    done_.emplace(sequence, *std::move(done));
   }
 }
 

@@ -2,9 +2,11 @@
 #ifndef CAIRN_ENGINE_INGEST_PIPELINE_H_
 #define CAIRN_ENGINE_INGEST_PIPELINE_H_
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -25,6 +27,10 @@ namespace cairn::engine {
 // commits them in the order submitted, several to a batch (group commit), so that the same input
 // gives the same chunk ids whatever the number of threads. Memory is bounded: Submit waits while
 // more than a fixed amount of text is on its way.
+//
+// A worker embeds whenever there is a batch. Batches are of chunks of like length and of any
+// documents: a model's call has a price of its own, and many a corpus has one chunk a document.
+// When chunks for too few batches wait, the worker cuts another document first.
 class IngestPipeline {
  public:
   // Everything referred to must outlive the pipeline. Where the system grants fewer threads than
@@ -62,6 +68,22 @@ class IngestPipeline {
     index::PreparedDocument prepared;
     size_t bytes = 0;
   };
+  // A document whose chunks wait for their vectors.
+  struct Draft {
+    uint64_t sequence = 0;
+    Done done;
+    size_t missing = 0;  // Chunks without theirs. Guarded by mutex_.
+  };
+  struct DraftChunk {
+    std::shared_ptr<Draft> draft;
+    size_t chunk = 0;
+  };
+  using Batch = std::vector<DraftChunk>;
+  // What a worker does next; the first that is there, and of each kind the oldest first.
+  struct Task {
+    Batch batch;  // To embed; or, where empty,
+    Job job;      // to cut.
+  };
 
   // Of the text on its way, and of what is written in one batch.
   struct Limits {
@@ -76,7 +98,14 @@ class IngestPipeline {
   void StartThreads();
   void Work();
   void Write();
-  absl::StatusOr<Done> PrepareJob(Job job) const;
+  // False when nothing will come any more.
+  bool TakeTask(Task* task);
+  absl::Status Cut(Job job);
+  absl::Status Embed(const Batch& batch);
+  // Cuts the chunks that wait into batches.
+  void PlanWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddDone(uint64_t sequence, Done done) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  size_t CostOf(const DraftChunk& chunk) const;
   // The next documents in order that are ready, at most a batch of them; empty: all is done.
   std::vector<Done> TakeReady();
   absl::Status CommitGroup(std::vector<Done> group);
@@ -91,9 +120,17 @@ class IngestPipeline {
   const Preparation* const preparation_;
   const IngestOptions* const options_;
   const Limits limits_;
+  const size_t workers_wanted_;
+  const std::chrono::steady_clock::time_point start_;
 
   mutable absl::Mutex mutex_;
   std::deque<Job> queue_ ABSL_GUARDED_BY(mutex_);
+  int cutting_ ABSL_GUARDED_BY(mutex_) = 0;                  // Workers that cut a document.
+  std::vector<DraftChunk> waiting_ ABSL_GUARDED_BY(mutex_);  // For a batch.
+  size_t waiting_cost_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::deque<Batch> batches_ ABSL_GUARDED_BY(mutex_);
+  double embed_seconds_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t embed_calls_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<uint64_t, Done> done_ ABSL_GUARDED_BY(mutex_);  // Waiting for their turn.
   uint64_t submitted_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_write_ ABSL_GUARDED_BY(mutex_) = 0;

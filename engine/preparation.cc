@@ -25,6 +25,11 @@ bool BeginsWithHeading(std::string_view text, std::string_view heading) {
   return start != std::string_view::npos && text.substr(start).substr(0, heading.size()) == heading;
 }
 
+std::string_view TextOf(const ChunkToEmbed& c) {
+  const chunking::Span span = c.document->chunks[c.chunk].chunk.span;
+  return std::string_view(c.document->document.text).substr(span.begin, span.size());
+}
+
 }  // namespace
 
 index::TermBag AnalyzeTerms(const chunking::Analyzer& analyzer,
@@ -59,19 +64,23 @@ index::TermBag AnalyzeTerms(const chunking::Analyzer& analyzer,
   return bag;
 }
 
-std::string ChunkContext(const chunking::Document& document, const chunking::Chunk& chunk) {
-  const std::string_view text =
-      std::string_view(document.text).substr(chunk.span.begin, chunk.span.size());
+std::string ChunkContext(std::string_view title, absl::Span<const std::string> headings,
+                         std::string_view text) {
   std::string context;
   const auto add = [&](std::string_view part) {
     if (part.empty() || BeginsWithHeading(text, part)) return;
     context.append(part).append("\n");
   };
-  add(document.title);
-  for (const std::string& heading : chunk.headings) {
-    if (heading != document.title) add(heading);
+  add(title);
+  for (const std::string& heading : headings) {
+    if (heading != title) add(heading);
   }
   return context;
+}
+
+std::string ChunkContext(const chunking::Document& document, const chunking::Chunk& chunk) {
+  return ChunkContext(document.title, chunk.headings,
+                      std::string_view(document.text).substr(chunk.span.begin, chunk.span.size()));
 }
 
 absl::StatusOr<std::unique_ptr<Preparation>> Preparation::Create(
@@ -89,8 +98,8 @@ absl::StatusOr<std::unique_ptr<Preparation>> Preparation::Create(
       new Preparation(embedder, *std::move(chunker), *std::move(analyzer)));
 }
 
-absl::StatusOr<index::PreparedDocument> Preparation::Prepare(chunking::Document document,
-                                                             std::string content_hash) const {
+index::PreparedDocument Preparation::Cut(chunking::Document document,
+                                         std::string content_hash) const {
   index::PreparedDocument prepared;
   prepared.content_hash = std::move(content_hash);
   if (IsBlank(document.text)) {
@@ -98,35 +107,75 @@ absl::StatusOr<index::PreparedDocument> Preparation::Prepare(chunking::Document 
     document.blocks.clear();
   }
   std::vector<chunking::Chunk> chunks = chunker_->Split(document);
-  prepared.chunks.resize(chunks.size());
-  const size_t dim = embedder_->dim();
-  std::vector<std::string> texts;
-  std::vector<float> vectors;
-  for (size_t begin = 0; begin < chunks.size(); begin += kEmbedBatch) {
-    const size_t end = std::min(begin + kEmbedBatch, chunks.size());
-    texts.clear();
-    for (size_t i = begin; i < end; ++i) {
-      const chunking::Chunk& c = chunks[i];
-      const std::string context = ChunkContext(document, c);
-      const auto text = std::string_view(document.text).substr(c.span.begin, c.span.size());
-      prepared.chunks[i].terms = AnalyzeTerms(*analyzer_, {std::string_view(context), text});
-      texts.push_back(context);
-      texts.back().append(text);
-    }
-    const std::vector<std::string_view> views(texts.begin(), texts.end());
-    vectors.assign(views.size() * dim, 0);
-    if (absl::Status s = embedder_->Embed(TextKind::kPassage, views, absl::MakeSpan(vectors));
-        !s.ok()) {
-      return absl::Status(s.code(), absl::StrCat("document ", document.id, ": ", s.message()));
-    }
-    for (size_t i = begin; i < end; ++i) {
-      const auto first = vectors.begin() + static_cast<ptrdiff_t>((i - begin) * dim);
-      const bool known = std::any_of(first, first + dim, [](float x) { return x != 0; });
-      if (known) prepared.chunks[i].vector.assign(first, first + dim);
-      prepared.chunks[i].chunk = std::move(chunks[i]);
-    }
-  }
   prepared.document = std::move(document);
+  prepared.chunks.resize(chunks.size());
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    prepared.chunks[i].chunk = std::move(chunks[i]);
+    Analyze({&prepared, i});
+  }
+  return prepared;
+}
+
+void Preparation::Analyze(const ChunkToEmbed& chunk) const {
+  index::PreparedDocument::Chunk& c = chunk.document->chunks[chunk.chunk];
+  const std::string context = ChunkContext(chunk.document->document, c.chunk);
+  c.terms = AnalyzeTerms(*analyzer_, {std::string_view(context), TextOf(chunk)});
+}
+
+absl::Status Preparation::EmbedTogether(absl::Span<const ChunkToEmbed> chunks) const {
+  std::vector<std::string> texts;
+  texts.reserve(chunks.size());
+  for (const ChunkToEmbed& c : chunks) {
+    const chunking::Chunk& chunk = c.document->chunks[c.chunk].chunk;
+    texts.push_back(ChunkContext(c.document->document, chunk).append(TextOf(c)));
+  }
+  const std::vector<std::string_view> views(texts.begin(), texts.end());
+  const size_t dim = embedder_->dim();
+  std::vector<float> vectors(views.size() * dim);
+  absl::Status s = embedder_->Embed(TextKind::kPassage, views, absl::MakeSpan(vectors));
+  if (!s.ok()) return s;
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    const auto first = vectors.begin() + static_cast<ptrdiff_t>(i * dim);
+    const auto last = first + static_cast<ptrdiff_t>(dim);
+    const bool known = std::any_of(first, last, [](float x) { return x != 0; });
+    std::vector<float>& vector = chunks[i].document->chunks[chunks[i].chunk].vector;
+    vector.clear();
+    if (known) vector.assign(first, last);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Preparation::Embed(absl::Span<const ChunkToEmbed> chunks) const {
+  if (chunks.empty()) return absl::OkStatus();
+  absl::Status s = EmbedTogether(chunks);
+  if (s.ok()) return s;
+  // Which of the documents is it?
+  const auto named = [](const ChunkToEmbed& chunk, const absl::Status& error) {
+    return absl::Status(error.code(), absl::StrCat("document ", chunk.document->document.id, ": ",
+                                                   error.message()));
+  };
+  for (const ChunkToEmbed& chunk : chunks) {
+    const absl::Status alone = EmbedTogether({&chunk, 1});
+    if (!alone.ok()) return named(chunk, alone);
+  }
+  return absl::OkStatus();
+}
+
+size_t Preparation::CutTokens(size_t tokens) const {
+  const size_t most = embedder_->max_tokens();
+  return most > 0 ? std::min(tokens, most) : tokens;
+}
+
+absl::StatusOr<index::PreparedDocument> Preparation::Prepare(chunking::Document document,
+                                                             std::string content_hash) const {
+  index::PreparedDocument prepared = Cut(std::move(document), std::move(content_hash));
+  std::vector<ChunkToEmbed> batch;
+  for (size_t begin = 0; begin < prepared.chunks.size(); begin += kEmbedBatch) {
+    batch.clear();
+    const size_t end = std::min(begin + kEmbedBatch, prepared.chunks.size());
+    for (size_t i = begin; i < end; ++i) batch.push_back({&prepared, i});
+    if (absl::Status s = Embed(batch); !s.ok()) return s;
+  }
   return prepared;
 }
 

@@ -22,7 +22,16 @@ index::TermBag AnalyzeTerms(const chunking::Analyzer& analyzer,
 
 // What a chunk is found by, besides its own text: the document's title, and those headings in force
 // that the chunk does not begin with. Both searches see it in front of the text.
+std::string ChunkContext(std::string_view title, absl::Span<const std::string> headings,
+                         std::string_view text);
 std::string ChunkContext(const chunking::Document& document, const chunking::Chunk& chunk);
+
+// A chunk of a document that may still lack terms or its vector. Different chunks of one document
+// may be worked on at the same time.
+struct ChunkToEmbed {
+  index::PreparedDocument* document = nullptr;
+  size_t chunk = 0;
+};
 
 // The text tools of one collection. Thread-safe. The embedder must outlive it.
 class Preparation {
@@ -30,14 +39,29 @@ class Preparation {
   static absl::StatusOr<std::unique_ptr<Preparation>> Create(
       const index::CollectionSettings& settings, const Embedder* embedder);
 
-  // Chunks, analyses and embeds. A document with a title but no text is found by its title, which
-  // becomes its text. An error is the model's, and names the document.
+  // Chunks and analyses; the vectors are missing. A document with a title but no text is found by
+  // its title, which becomes its text.
+  index::PreparedDocument Cut(chunking::Document document, std::string content_hash) const;
+
+  // The terms of one chunk that has its span and headings.
+  void Analyze(const ChunkToEmbed& chunk) const;
+
+  // Fills in the vectors of chunks of any documents, in one call of the model. An error is the
+  // model's, and names the document.
+  absl::Status Embed(absl::Span<const ChunkToEmbed> chunks) const;
+
+  // Of a text's tokens, those that the model reads: what embedding it costs.
+  size_t CutTokens(size_t tokens) const;
+
+  // Cut and Embed.
   absl::StatusOr<index::PreparedDocument> Prepare(chunking::Document document,
                                                   std::string content_hash) const;
 
   const chunking::Analyzer& analyzer() const { return *analyzer_; }
 
  private:
+  absl::Status EmbedTogether(absl::Span<const ChunkToEmbed> chunks) const;
+
   Preparation(const Embedder* embedder, std::unique_ptr<chunking::Chunker> chunker,
               std::unique_ptr<chunking::Analyzer> analyzer)
       : embedder_(embedder), chunker_(std::move(chunker)), analyzer_(std::move(analyzer)) {}

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "engine/preparation.h"
+#include "engine/reranking.h"
 #include "index/filter.h"
 #include "index/fusion.h"
 
@@ -47,17 +49,24 @@ absl::Status CheckRequest(const SearchContext& context, const SearchRequest& req
   if (!(request.k1 >= 0 && request.k1 <= 1000) || !(request.b >= 0 && request.b <= 1)) {
     return absl::InvalidArgumentError("k1 must be 0 to 1000, and b 0 to 1");
   }
+  if (request.rerank.value_or(0) > kMaxRerank) {
+    return absl::InvalidArgumentError(absl::StrCat("rerank must be at most ", kMaxRerank));
+  }
+  if (request.rerank.value_or(0) > 0 && context.reranker == nullptr) {
+    return absl::FailedPreconditionError(
+        "nothing to rerank with: open the store with a reranker (--reranker)");
+  }
   if (request.mode == SearchMode::kLexical) return absl::OkStatus();
   const index::CollectionSettings& settings = context.collection->settings();
   if (settings.embedder_fingerprint == context.embedder->fingerprint()) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("collection ", context.collection->name(), " was embedded with another model (",
-                   settings.embedder_fingerprint, ", not ", context.embedder->fingerprint(),
-                   "): open the store with that model, or search lexically"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "collection ", context.collection->name(), " was embedded with another model (",
+      settings.embedder_fingerprint, ", not ", context.embedder->fingerprint(),
+      "): open the store with that model, search lexically, or embed it anew (reembed)"));
 }
 
-// Candidates of the depth given, fused, and grouped where asked; not yet cut to k.
-// `exhausted`: no list was cut off, so a deeper search finds nothing more.
+// Candidates of the depth given, fused. `exhausted`: no list was cut off, so a deeper search finds
+// nothing more.
 absl::StatusOr<std::vector<index::FusedChunk>> RankToDepth(
     const index::Collection::View& view, index::CandidateQuery query, size_t depth,
     const SearchRequest& request, const index::FusionOptions& fusion, bool* exhausted) {
@@ -80,10 +89,45 @@ absl::StatusOr<std::vector<index::FusedChunk>> RankToDepth(
       ranked = index::Fuse(found->lexical, found->vector, found->lexical_cosines, fusion);
       break;
   }
-  if (request.granularity == Granularity::kDocument) {
-    ranked = index::BestChunkPerDocument(std::move(ranked));
-  }
   return ranked;
+}
+
+// The first `rerank` candidates, all of them, and what can be a hit after them, at most k:
+// of documents only their best chunks where these are asked for.
+std::vector<index::FusedChunk> KeepUseful(std::vector<index::FusedChunk> ranked, size_t rerank,
+                                          const SearchRequest& request) {
+  if (request.granularity == Granularity::kChunk) {
+    ranked.resize(std::min(ranked.size(), std::max(request.k, rerank)));
+    return ranked;
+  }
+  const auto middle = ranked.begin() + static_cast<std::ptrdiff_t>(std::min(ranked.size(), rerank));
+  std::vector<index::FusedChunk> rest =
+      index::BestChunkPerDocument(std::vector<index::FusedChunk>(middle, ranked.end()));
+  rest.resize(std::min(rest.size(), request.k));
+  ranked.erase(middle, ranked.end());
+  ranked.insert(ranked.end(), rest.begin(), rest.end());
+  return ranked;
+}
+
+// Candidates enough to choose k hits from after reranking the first `rerank`.
+absl::StatusOr<std::vector<index::FusedChunk>> Rank(const index::Collection::View& view,
+                                                    const index::CandidateQuery& query,
+                                                    size_t rerank, const SearchRequest& request,
+                                                    const index::FusionOptions& fusion) {
+  size_t depth = std::max(request.k, rerank);
+  if (request.mode == SearchMode::kHybrid) depth = std::max(depth, kMinFusionDepth);
+  while (true) {
+    bool exhausted = false;
+    absl::StatusOr<std::vector<index::FusedChunk>> ranked =
+        RankToDepth(view, query, depth, request, fusion, &exhausted);
+    if (!ranked.ok()) return ranked.status();
+    const size_t found = request.granularity == Granularity::kChunk
+                             ? ranked->size()
+                             : index::BestChunkPerDocument(*ranked).size();
+    // Several chunks of one document may have filled the lists: look deeper.
+    if (found >= request.k || exhausted) return KeepUseful(*std::move(ranked), rerank, request);
+    depth *= 2;
+  }
 }
 
 SearchComponent ToComponent(const index::ComponentScore& c) {
@@ -128,16 +172,92 @@ absl::Status FetchBatch(const index::CollectionRows& collection, absl::Span<Sear
   return absl::OkStatus();
 }
 
-absl::Status FetchTexts(const index::CollectionRows& collection, std::vector<SearchHit>* hits) {
-  std::vector<SearchHit> live;
-  live.reserve(hits->size());
-  const absl::Span<SearchHit> all = absl::MakeSpan(*hits);
+// Of the hits from `first` on.
+absl::Status FetchTexts(const index::CollectionRows& collection, size_t first,
+                        std::vector<SearchHit>* hits) {
+  std::vector<SearchHit> wanted(
+      std::make_move_iterator(hits->begin() + static_cast<std::ptrdiff_t>(first)),
+      std::make_move_iterator(hits->end()));
+  hits->resize(first);
+  const absl::Span<SearchHit> all = absl::MakeSpan(wanted);
   for (size_t begin = 0; begin < all.size(); begin += kFetchBatch) {
-    absl::Status s = FetchBatch(collection, all.subspan(begin, kFetchBatch), &live);
+    absl::Status s = FetchBatch(collection, all.subspan(begin, kFetchBatch), hits);
     if (!s.ok()) return s;
   }
-  *hits = std::move(live);
   return absl::OkStatus();
+}
+
+// Reads the first `count` hits and reorders them; then the list is what was asked for, and its
+// reranked hits, which come first, have their texts.
+absl::Status Rerank(const SearchContext& context, const SearchRequest& request, size_t count,
+                    const index::CollectionRows& rows, std::vector<SearchHit>* hits) {
+  const auto middle = hits->begin() + static_cast<std::ptrdiff_t>(std::min(count, hits->size()));
+  const std::vector<SearchHit> rest(std::make_move_iterator(middle),
+                                    std::make_move_iterator(hits->end()));
+  hits->erase(middle, hits->end());
+  if (absl::Status s = FetchTexts(rows, 0, hits); !s.ok()) return s;
+  count = hits->size();
+  hits->insert(hits->end(), rest.begin(), rest.end());
+  absl::Status s = RerankHits(*context.reranker, request.query, count, hits);
+  if (!s.ok()) return s;
+  if (request.granularity == Granularity::kDocument) KeepFirstOfEachDocument(hits);
+  if (hits->size() > request.k) hits->resize(request.k);
+  return absl::OkStatus();
+}
+
+void DropTexts(std::vector<SearchHit>* hits) {
+  for (SearchHit& hit : *hits) {
+    SearchHit bare;
+    bare.document_id = std::move(hit.document_id);
+    bare.chunk_id = hit.chunk_id;
+    bare.score = hit.score;
+    bare.lexical = hit.lexical;
+    bare.vector = hit.vector;
+    bare.rerank = hit.rerank;
+    hit = std::move(bare);
+  }
+}
+
+// The vector of the query; empty when it has no known token, so nothing to compare.
+absl::StatusOr<std::vector<float>> EmbedQuery(const Embedder& embedder, std::string_view text) {
+  std::vector<float> vector(embedder.dim());
+  absl::Status s = embedder.Embed(TextKind::kQuery, {text}, absl::MakeSpan(vector));
+  if (!s.ok()) return s;
+  if (std::all_of(vector.begin(), vector.end(), [](float x) { return x == 0; })) vector.clear();
+  return vector;
+}
+
+index::FusionOptions FusionOf(const SearchRequest& request, const FusionAdvice& advice) {
+  index::FusionOptions fusion;
+  fusion.method =
+      request.fusion == Fusion::kRrf ? index::FusionMethod::kRrf : index::FusionMethod::kConvex;
+  fusion.alpha = request.alpha.value_or(advice.alpha);
+  fusion.normalization =
+      advice.min_max ? index::Normalization::kMinMax : index::Normalization::kTheoretical;
+  return fusion;
+}
+
+// The hits without their texts, in fused order; `snapshot` receives the rows they are of.
+absl::StatusOr<std::vector<SearchHit>> FindHits(
+    const SearchContext& context, const index::CandidateQuery& query, size_t rerank,
+    const SearchRequest& request, const index::FusionOptions& fusion,
+    std::shared_ptr<const index::RowSnapshot>* snapshot) {
+  const index::Collection::View view(*context.collection);
+  *snapshot = view.snapshot();
+  absl::StatusOr<std::vector<index::FusedChunk>> ranked =
+      Rank(view, query, rerank, request, fusion);
+  if (!ranked.ok()) return ranked.status();
+  std::vector<SearchHit> hits;
+  hits.reserve(ranked->size());
+  for (const index::FusedChunk& f : *ranked) {
+    SearchHit& hit = hits.emplace_back();
+    hit.document_id = view.DocumentId(f.document);
+    hit.chunk_id = f.chunk;
+    hit.score = f.score;
+    hit.lexical = ToComponent(f.lexical);
+    hit.vector = ToComponent(f.vector);
+  }
+  return hits;
 }
 
 }  // namespace
@@ -145,6 +265,7 @@ absl::Status FetchTexts(const index::CollectionRows& collection, std::vector<Sea
 absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
                                          const SearchRequest& request) {
   if (absl::Status s = CheckRequest(context, request); !s.ok()) return s;
+  const size_t rerank = context.reranker == nullptr ? 0 : request.rerank.value_or(kDefaultRerank);
   SearchResponse response;
   Stopwatch watch;
   index::CandidateQuery query;
@@ -163,60 +284,33 @@ absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
     query.terms = &terms;
   }
   response.timings.analyze = watch.Lap();
-  std::vector<float> vector;
-  if (request.mode != SearchMode::kLexical) {
-    vector.resize(context.embedder->dim());
-    const std::string_view text = request.query;
-    absl::Status s = context.embedder->Embed(TextKind::kQuery, {text}, absl::MakeSpan(vector));
-    if (!s.ok()) return s;
-    // All zeros: no known token, so nothing to compare.
-    if (std::any_of(vector.begin(), vector.end(), [](float x) { return x != 0; })) {
-      query.vector = vector;
-    }
-  }
+  absl::StatusOr<std::vector<float>> vector = std::vector<float>();
+  if (request.mode != SearchMode::kLexical) vector = EmbedQuery(*context.embedder, request.query);
+  if (!vector.ok()) return vector.status();
+  query.vector = *vector;
   response.timings.embed = watch.Lap();
 
-  index::FusionOptions fusion;
-  fusion.method =
-      request.fusion == Fusion::kRrf ? index::FusionMethod::kRrf : index::FusionMethod::kConvex;
-  const FusionAdvice& advice = context.embedder->fusion();
-  fusion.alpha = request.alpha.value_or(advice.alpha);
-  fusion.normalization =
-      advice.min_max ? index::Normalization::kMinMax : index::Normalization::kTheoretical;
+  const index::FusionOptions fusion = FusionOf(request, context.embedder->fusion());
   response.alpha = fusion.alpha;
   std::shared_ptr<const index::RowSnapshot> snapshot;
-  {
-    const index::Collection::View view(*context.collection);
-    snapshot = view.snapshot();
-    size_t depth =
-        request.mode == SearchMode::kHybrid ? std::max(request.k, kMinFusionDepth) : request.k;
-    std::vector<index::FusedChunk> ranked;
-    bool exhausted = false;
-    while (true) {
-      absl::StatusOr<std::vector<index::FusedChunk>> r =
-          RankToDepth(view, query, depth, request, fusion, &exhausted);
-      if (!r.ok()) return r.status();
-      ranked = *std::move(r);
-      // Several chunks of one document may have filled the lists: look deeper.
-      if (ranked.size() >= request.k || exhausted) break;
-      depth *= 2;
-    }
-    if (ranked.size() > request.k) ranked.resize(request.k);
-    response.hits.reserve(ranked.size());
-    for (const index::FusedChunk& f : ranked) {
-      SearchHit& hit = response.hits.emplace_back();
-      hit.document_id = view.DocumentId(f.document);
-      hit.chunk_id = f.chunk;
-      hit.score = f.score;
-      hit.lexical = ToComponent(f.lexical);
-      hit.vector = ToComponent(f.vector);
-    }
-  }
+  absl::StatusOr<std::vector<SearchHit>> hits =
+      FindHits(context, query, rerank, request, fusion, &snapshot);
+  if (!hits.ok()) return hits.status();
+  response.hits = *std::move(hits);
   response.timings.candidates = watch.Lap();
+  const index::CollectionRows rows = context.collection->RowsAt(snapshot.get());
+  if (rerank > 0) {
+    absl::Status s = Rerank(context, request, rerank, rows, &response.hits);
+    if (!s.ok()) return s;
+    response.timings.rerank = watch.Lap();
+  }
   if (request.with_text) {
-    if (absl::Status s = FetchTexts(context.collection->RowsAt(snapshot.get()), &response.hits);
-        !s.ok())
-      return s;
+    const auto fused = std::find_if(response.hits.begin(), response.hits.end(),
+                                    [](const SearchHit& h) { return h.rerank.rank == 0; });
+    const auto read = static_cast<size_t>(fused - response.hits.begin());
+    if (absl::Status s = FetchTexts(rows, read, &response.hits); !s.ok()) return s;
+  } else if (rerank > 0) {
+    DropTexts(&response.hits);
   }
   response.timings.fetch = watch.Lap();
   return response;

@@ -1,4 +1,4 @@
-// The query pipeline: query -> candidates -> fusion -> hits with their texts.
+// The query pipeline: query -> candidates -> fusion -> reranking -> hits with their texts.
 #ifndef CAIRN_ENGINE_SEARCH_H_
 #define CAIRN_ENGINE_SEARCH_H_
 
@@ -6,6 +6,7 @@
 #include "chunking/text/analyzer.h"
 #include "engine/engine.h"
 #include "engine/model/embedder.h"
+#include "engine/model/reranker.h"
 #include "index/collection.h"
 
 namespace cairn::engine {
@@ -15,10 +16,11 @@ struct SearchContext {
   const index::Collection* collection = nullptr;
   const chunking::Analyzer* analyzer = nullptr;
   const Embedder* embedder = nullptr;
+  const Reranker* reranker = nullptr;  // Null: none.
 };
 
 // InvalidArgument for a request out of range or a bad filter; FailedPrecondition when vectors are
-// asked of a collection that another model embedded. Thread-safe.
+// asked of a collection that another model embedded, or reranking without a reranker. Thread-safe.
 absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
                                          const SearchRequest& request);
 

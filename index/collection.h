@@ -61,6 +61,9 @@ struct PreparedDocument {
   chunking::Document document;
   std::string content_hash;  // ContentHash(document)
   std::vector<Chunk> chunks;
+  // 0: the chunks get new ids. Else they have these ids in another collection already, which are
+  // higher than all that this one has ever had (Collection::EndOfChunks).
+  ChunkId first_chunk = 0;
 };
 
 // 16 bytes over everything in a document that a reader of it could notice.
@@ -158,9 +161,30 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
   // ids[i] existed and is gone, also on an error.
   absl::Status Delete(absl::Span<const std::string> ids, std::vector<bool>* deleted);
 
+  // One more than the highest chunk id that a chunk here has had since the collection was opened,
+  // and than any that it has.
+  ChunkId EndOfChunks() const;
+
   // Runs `drop`, which deletes the collection's rows, with writers kept out. When it succeeds every
-  // later write is refused, and the segment files are deleted.
-  absl::Status Retire(absl::FunctionRef<absl::Status()> drop);
+  // later write is refused with `reason`, and the segment files are deleted. Queries on the
+  // collection go on with what it held.
+  absl::Status Retire(const absl::Status& reason, absl::FunctionRef<absl::Status()> drop);
+
+  // The store is about to be closed: lets go of the rows that a retired collection kept for its
+  // queries.
+  void ReleaseRows();
+
+  // While one lives writers wait, and the rows stay as they are. Building goes on.
+  class WritePause {
+   public:
+    explicit WritePause(Collection* collection);
+    ~WritePause();
+    WritePause(const WritePause&) = delete;
+    WritePause& operator=(const WritePause&) = delete;
+
+   private:
+    Collection* const collection_;
+  };
 
   CollectionStats Stats() const;
 
@@ -266,6 +290,13 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   // Commits the batch and takes it into memory.
   absl::Status CommitStaged(Staged staged) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  // Of documents that bring their chunk ids.
+  absl::Status CheckChunkIds(absl::Span<const PreparedDocument* const> documents) const;
+  bool MayWrite() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_) {
+    return write_pauses_ == 0 || retired_;
+  }
+  // Waits until nothing holds writers up. The reason why nothing can be written any more.
+  absl::Status AwaitWriting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
 
   // collection_jobs.cc
   // Ends the growing tail, when it has any slots, and begins another.
@@ -305,6 +336,8 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
   // Held by the one writer at work, before mutex_.
   mutable absl::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   bool retired_ ABSL_GUARDED_BY(write_mutex_) = false;
+  absl::Status retired_because_ ABSL_GUARDED_BY(write_mutex_);
+  int write_pauses_ ABSL_GUARDED_BY(write_mutex_) = 0;
   // Ends a rebuild that a caller waits for: the collection is about to be dropped.
   std::atomic<bool> stop_rebuilds_{false};
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "index/row_codec.h"
 
 namespace cairn::index {
 
@@ -88,6 +89,112 @@ absl::StatusOr<std::vector<std::string>> CollectionRows::ListDocuments(std::stri
       });
   if (!s.ok() && s != enough) return s;
   return ids;
+}
+
+void AddDrop(CollectionId collection, RowBatch* batch) {
+  batch->Delete(Family::kDefault, ManifestKey(collection));
+  batch->Delete(Family::kDefault, TermCountKey(collection));
+  for (Family f : {Family::kDocuments, Family::kChunks, Family::kVectors, Family::kTerms,
+                   Family::kForward, Family::kTombstones}) {
+    batch->DeleteRange(f, CollectionPrefix(collection), CollectionEnd(collection));
+  }
+}
+
+std::string DocumentText(const DocumentRow& row, absl::Span<const ChunkRow> chunks) {
+  std::string text;
+  text.reserve(row.text_bytes);
+  for (const ChunkRow& c : chunks) {
+    text += c.gap;
+    // A chunk may repeat the end of its predecessor.
+    text.resize(std::min(text.size(), c.span.begin));
+    text += c.text;
+  }
+  return text + row.trailing;
+}
+
+absl::StatusOr<std::vector<std::pair<std::string, DocumentRow>>> CollectionRows::ReadDocuments(
+    std::string_view after, size_t limit) const {
+  std::vector<std::pair<std::string, DocumentRow>> documents;
+  if (limit == 0) return documents;
+  std::string begin = DocumentKey(collection_, after);
+  if (!after.empty()) begin.push_back('\0');
+  const absl::Status enough = absl::CancelledError();
+  absl::Status s = store_->Scan(
+      Family::kDocuments, begin, CollectionEnd(collection_), snapshot_,
+      [&](std::string_view key, std::string_view value) -> absl::Status {
+        std::string id(key.substr(CollectionPrefix(collection_).size()));
+        absl::StatusOr<DocumentRow> row = DecodeDocument(key, value);
+        if (!row.ok()) {
+          return absl::Status(row.status().code(),
+                              absl::StrCat("document ", id, ": ", row.status().message()));
+        }
+        documents.emplace_back(std::move(id), *std::move(row));
+        return documents.size() < limit ? absl::OkStatus() : enough;
+      });
+  if (!s.ok() && s != enough) return s;
+  return documents;
+}
+
+absl::StatusOr<uint64_t> CollectionRows::CountDocuments() const {
+  uint64_t count = 0;
+  absl::Status s =
+      store_->Scan(Family::kDocuments, CollectionPrefix(collection_), CollectionEnd(collection_),
+                   snapshot_, [&](std::string_view, std::string_view) {
+                     ++count;
+                     return absl::OkStatus();
+                   });
+  if (!s.ok()) return s;
+  return count;
+}
+
+absl::Status CollectionRows::AddRow(StoredDocument* document, ChunkId first_chunk) const {
+  absl::StatusOr<DocumentRow> row = GetDocument(document->id);
+  if (!row.ok() && !absl::IsNotFound(row.status())) return row.status();
+  if (!row.ok() || row->first_chunk != first_chunk || row->chunk_count != document->chunks.size()) {
+    return absl::DataLossError(
+        absl::StrCat("document ", document->id, " is not whole (cairn verify lists all damage)"));
+  }
+  document->row = *std::move(row);
+  if (Hash128(document->Text()) == document->row.text_hash) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat("document ", document->id, ": its chunks do not spell its text"));
+}
+
+absl::StatusOr<std::vector<StoredDocument>> CollectionRows::ReadByChunk(ChunkId from,
+                                                                        size_t bytes) const {
+  std::vector<StoredDocument> documents;
+  ChunkId first_chunk = 0;  // Of the last one.
+  size_t read = 0;
+  const absl::Status enough = absl::CancelledError();
+  absl::Status s = store_->Scan(
+      Family::kChunks, ChunkKey(collection_, from), CollectionEnd(collection_), snapshot_,
+      [&](std::string_view key, std::string_view value) -> absl::Status {
+        absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
+        if (!chunk.ok()) return chunk.status();
+        absl::StatusOr<ChunkRow> row = DecodeChunk(key, value);
+        if (!row.ok()) {
+          return absl::Status(row.status().code(),
+                              absl::StrCat("chunk ", *chunk, ": ", row.status().message()));
+        }
+        if (documents.empty() || row->document_id != documents.back().id) {
+          if (read >= bytes && !documents.empty()) return enough;
+          if (!documents.empty()) {
+            if (absl::Status added = AddRow(&documents.back(), first_chunk); !added.ok()) {
+              return added;
+            }
+          }
+          documents.emplace_back().id = row->document_id;
+          first_chunk = *chunk;
+        }
+        read += row->text.size();
+        documents.back().chunks.push_back(*std::move(row));
+        return absl::OkStatus();
+      });
+  if (!s.ok() && s != enough) return s;
+  if (!documents.empty()) {
+    if (s = AddRow(&documents.back(), first_chunk); !s.ok()) return s;
+  }
+  return documents;
 }
 
 }  // namespace cairn::index

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,6 +15,21 @@
 #include "index/rows.h"
 
 namespace cairn::index {
+
+// A document's normalised text, from all of its chunks in order.
+std::string DocumentText(const DocumentRow& row, absl::Span<const ChunkRow> chunks);
+
+// A document with its chunks, in text order.
+struct StoredDocument {
+  std::string id;
+  DocumentRow row;
+  std::vector<ChunkRow> chunks;
+
+  std::string Text() const { return DocumentText(row, chunks); }
+};
+
+// Adds the deletion of everything a collection has, but for its name, to `batch`.
+void AddDrop(CollectionId collection, RowBatch* batch);
 
 // Reads of one collection, all of one snapshot or, without one, of the newest rows. Thread-safe.
 // Store and snapshot must outlive the object.
@@ -36,7 +52,21 @@ class CollectionRows {
   absl::StatusOr<std::vector<std::string>> ListDocuments(std::string_view after, size_t limit,
                                                          const Filter* filter) const;
 
+  // The rows of documents by id in byte order, after `after` (as above), at most `limit`; their ids
+  // beside them.
+  absl::StatusOr<std::vector<std::pair<std::string, DocumentRow>>> ReadDocuments(
+      std::string_view after, size_t limit) const;
+
+  absl::StatusOr<uint64_t> CountDocuments() const;
+
+  // Documents whose chunks are `from` or later, by ascending chunk id, with their chunks; stops
+  // when their texts have `bytes`. Those without chunks are not among them. DataLoss naming the
+  // document where one is not whole. Needs a snapshot, or writers kept out.
+  absl::StatusOr<std::vector<StoredDocument>> ReadByChunk(ChunkId from, size_t bytes) const;
+
  private:
+  absl::Status AddRow(StoredDocument* document, ChunkId first_chunk) const;
+
   const RowStore* store_;
   CollectionId collection_;
   const RowSnapshot* snapshot_;

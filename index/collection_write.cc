@@ -49,14 +49,23 @@ struct Collection::Staged {
   absl::flat_hash_map<std::string_view, TermId, StringViewHash, std::equal_to<>> new_term_ids;
 };
 
-absl::Status Collection::Retire(absl::FunctionRef<absl::Status()> drop) {
+absl::Status Collection::Retire(const absl::Status& reason,
+                                absl::FunctionRef<absl::Status()> drop) {
   stop_rebuilds_ = true;
   absl::MutexLock lock(&write_mutex_);
+  {
+    // From here on queries see the rows from before, for ever where it succeeds.
+    absl::MutexLock index_lock(&mutex_);
+    before_commit_ = context_.store->TakeSnapshot();
+  }
   if (absl::Status s = drop(); !s.ok()) {
     stop_rebuilds_ = false;
+    absl::MutexLock index_lock(&mutex_);
+    before_commit_.reset();
     return s;
   }
   retired_ = true;
+  retired_because_ = reason;
   std::vector<uint64_t> files;
   {
     // Whoever waits for a build need not any longer.
@@ -70,11 +79,52 @@ absl::Status Collection::Retire(absl::FunctionRef<absl::Status()> drop) {
   return absl::OkStatus();
 }
 
+void Collection::ReleaseRows() {
+  absl::MutexLock lock(&mutex_);
+  before_commit_.reset();
+}
+
+Collection::WritePause::WritePause(Collection* collection) : collection_(collection) {
+  absl::MutexLock lock(&collection_->write_mutex_);
+  ++collection_->write_pauses_;
+}
+
+Collection::WritePause::~WritePause() {
+  absl::MutexLock lock(&collection_->write_mutex_);
+  --collection_->write_pauses_;
+}
+
+absl::Status Collection::AwaitWriting() {
+  write_mutex_.Await(absl::Condition(this, &Collection::MayWrite));
+  return retired_ ? retired_because_ : absl::OkStatus();
+}
+
+ChunkId Collection::EndOfChunks() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  const Tail& tail = active();
+  if (tail.slots() == 0) return tail.begin();
+  return tail.SlotChunk(static_cast<Slot>(tail.slots() - 1)) + 1;
+}
+
+absl::Status Collection::CheckChunkIds(absl::Span<const PreparedDocument* const> documents) const {
+  ChunkId least = EndOfChunks();
+  for (const PreparedDocument* d : documents) {
+    if (d->first_chunk == 0 || d->chunks.empty()) continue;
+    if (d->first_chunk < least) {
+      return absl::InternalError(absl::StrCat("document ", d->document.id, ": chunk id ",
+                                              d->first_chunk, " comes after ", least - 1));
+    }
+    least = d->first_chunk + d->chunks.size();
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Collection::Upsert(absl::Span<const PreparedDocument> documents,
                                 std::vector<WriteOutcome>* outcomes) {
   outcomes->clear();
   AwaitRoom();
   absl::MutexLock lock(&write_mutex_);
+  if (absl::Status s = AwaitWriting(); !s.ok()) return s;
   std::vector<const PreparedDocument*> group;
   absl::flat_hash_set<std::string_view, StringViewHash, std::equal_to<>> ids;
   for (const PreparedDocument& d : documents) {
@@ -101,7 +151,8 @@ absl::Status Collection::UpsertDistinct(absl::Span<const PreparedDocument* const
   for (const PreparedDocument* d : documents) {
     absl::StatusOr<DocumentRow> old = RowsAt(nullptr).GetDocument(d->document.id);
     if (!old.ok() && !absl::IsNotFound(old.status())) return old.status();
-    if (old.ok() && old->content_hash == d->content_hash) {
+    const bool same_ids = d->first_chunk == 0 || (old.ok() && d->first_chunk == old->first_chunk);
+    if (old.ok() && old->content_hash == d->content_hash && same_ids) {
       group_outcomes.push_back(WriteOutcome::kUnchanged);
       continue;
     }
@@ -110,15 +161,18 @@ absl::Status Collection::UpsertDistinct(absl::Span<const PreparedDocument* const
     }
     group_outcomes.push_back(old.ok() ? WriteOutcome::kReplaced : WriteOutcome::kCreated);
     changed.push_back(d);
-    chunk_count += d->chunks.size();
+    if (d->first_chunk == 0) chunk_count += d->chunks.size();
   }
   if (!changed.empty()) {
+    if (absl::Status s = CheckChunkIds(changed); !s.ok()) return s;
     absl::StatusOr<ChunkId> first = context_.ids->Take(chunk_count);
     if (!first.ok()) return first.status();
     ChunkId next = *first;
     for (const PreparedDocument* d : changed) {
-      if (absl::Status s = StageDocument(*d, next, &staged); !s.ok()) return s;
-      next += d->chunks.size();
+      const bool has_ids = d->first_chunk != 0;
+      absl::Status s = StageDocument(*d, has_ids ? d->first_chunk : next, &staged);
+      if (!s.ok()) return s;
+      if (!has_ids) next += d->chunks.size();
     }
     if (absl::Status s = CommitStaged(std::move(staged)); !s.ok()) return s;
   }
@@ -228,9 +282,7 @@ absl::Status Collection::StageRemoval(std::string_view id, const DocumentRow& ro
 }
 
 absl::Status Collection::CommitStaged(Staged staged) {
-  if (retired_) {
-    return absl::FailedPreconditionError(absl::StrCat("collection ", name_, " was deleted"));
-  }
+  if (retired_) return retired_because_;
   for (std::string_view term : staged.new_terms) {
     const std::string key = TermKey(row_.id, term);
     staged.batch.Put(Family::kTerms, key, EncodeTerm(key, staged.new_term_ids.find(term)->second));
@@ -275,6 +327,7 @@ absl::Status Collection::CommitStaged(Staged staged) {
 absl::Status Collection::Delete(absl::Span<const std::string> ids, std::vector<bool>* deleted) {
   deleted->assign(ids.size(), false);
   absl::MutexLock lock(&write_mutex_);
+  if (absl::Status s = AwaitWriting(); !s.ok()) return s;
   for (size_t begin = 0; begin < ids.size(); begin += kDeleteGroup) {
     const size_t end = std::min(begin + kDeleteGroup, ids.size());
     Staged staged;

@@ -94,6 +94,46 @@ chunking::Metadata ReadMetadata(RowReader* reader) {
   return metadata;
 }
 
+void WriteCollection(const CollectionRow& row, RowWriter* writer) {
+  const CollectionSettings& s = row.settings;
+  writer->Varint(row.id);
+  writer->String(s.chunker);
+  writer->Varint(s.chunk_tokens);
+  writer->Varint(s.overlap_tokens);
+  writer->String(s.analyzer);
+  writer->String(s.embedder_fingerprint);
+  writer->Varint(s.dim);
+  writer->Byte(static_cast<uint8_t>(s.vector_index));
+  writer->Byte(static_cast<uint8_t>(s.vector_encoding));
+}
+
+// To the row's end.
+absl::StatusOr<CollectionRow> ReadCollection(RowReader* reader) {
+  CollectionRow row;
+  row.id = static_cast<CollectionId>(reader->Varint(kMax32));
+  row.settings.chunker = reader->String();
+  row.settings.chunk_tokens = static_cast<uint32_t>(reader->Varint(kMax32));
+  row.settings.overlap_tokens = static_cast<uint32_t>(reader->Varint(kMax32));
+  row.settings.analyzer = reader->String();
+  row.settings.embedder_fingerprint = reader->String();
+  row.settings.dim = static_cast<uint32_t>(reader->Varint(kMaxDim));
+  // Rows of format 1 end here.
+  if (reader->remaining() > 0) {
+    const uint8_t kind = reader->Byte();
+    const uint8_t encoding = reader->Byte();
+    if (kind > static_cast<uint8_t>(VectorIndexKind::kIvfPq) ||
+        encoding > static_cast<uint8_t>(VectorEncoding::kInt8)) {
+      return absl::DataLossError("collection row with an unknown vector index");
+    }
+    row.settings.vector_index = static_cast<VectorIndexKind>(kind);
+    row.settings.vector_encoding = static_cast<VectorEncoding>(encoding);
+  }
+  if (absl::Status s = reader->Done(); !s.ok()) return s;
+  // The largest id has no key after its own: it is never given out.
+  if (row.id == 0 || row.id == kMax32) return absl::DataLossError("collection id out of range");
+  return row;
+}
+
 }  // namespace
 
 std::string CollectionPrefix(CollectionId collection) {
@@ -120,6 +160,10 @@ std::string TermKey(CollectionId collection, std::string_view term) {
 
 std::string CollectionNameKey(std::string_view name) {
   return std::string("collection/").append(name);
+}
+
+std::string ReembeddingKey(std::string_view name) {
+  return std::string("reembedding/").append(name);
 }
 
 std::string_view CountersKey() { return "counters"; }
@@ -157,45 +201,34 @@ absl::StatusOr<CountersRow> DecodeCounters(std::string_view key, std::string_vie
 }
 
 std::string Encode(std::string_view key, const CollectionRow& row) {
-  const CollectionSettings& s = row.settings;
   RowWriter writer;
-  writer.Varint(row.id);
-  writer.String(s.chunker);
-  writer.Varint(s.chunk_tokens);
-  writer.Varint(s.overlap_tokens);
-  writer.String(s.analyzer);
-  writer.String(s.embedder_fingerprint);
-  writer.Varint(s.dim);
-  writer.Byte(static_cast<uint8_t>(s.vector_index));
-  writer.Byte(static_cast<uint8_t>(s.vector_encoding));
+  WriteCollection(row, &writer);
   return std::move(writer).Finish(key);
 }
 
 absl::StatusOr<CollectionRow> DecodeCollection(std::string_view key, std::string_view bytes) {
   absl::StatusOr<RowReader> reader = RowReader::Open(key, bytes);
   if (!reader.ok()) return reader.status();
-  CollectionRow row;
-  row.id = static_cast<CollectionId>(reader->Varint(kMax32));
-  row.settings.chunker = reader->String();
-  row.settings.chunk_tokens = static_cast<uint32_t>(reader->Varint(kMax32));
-  row.settings.overlap_tokens = static_cast<uint32_t>(reader->Varint(kMax32));
-  row.settings.analyzer = reader->String();
-  row.settings.embedder_fingerprint = reader->String();
-  row.settings.dim = static_cast<uint32_t>(reader->Varint(kMaxDim));
-  // Rows of format 1 end here.
-  if (reader->remaining() > 0) {
-    const uint8_t kind = reader->Byte();
-    const uint8_t encoding = reader->Byte();
-    if (kind > static_cast<uint8_t>(VectorIndexKind::kIvfPq) ||
-        encoding > static_cast<uint8_t>(VectorEncoding::kInt8)) {
-      return absl::DataLossError("collection row with an unknown vector index");
-    }
-    row.settings.vector_index = static_cast<VectorIndexKind>(kind);
-    row.settings.vector_encoding = static_cast<VectorEncoding>(encoding);
-  }
-  if (absl::Status s = reader->Done(); !s.ok()) return s;
-  // The largest id has no key after its own: it is never given out.
-  if (row.id == 0 || row.id == kMax32) return absl::DataLossError("collection id out of range");
+  return ReadCollection(&*reader);
+}
+
+std::string Encode(std::string_view key, const ReembeddingRow& row) {
+  RowWriter writer;
+  writer.Varint(row.source);
+  writer.String(row.model);
+  WriteCollection(row.collection, &writer);
+  return std::move(writer).Finish(key);
+}
+
+absl::StatusOr<ReembeddingRow> DecodeReembedding(std::string_view key, std::string_view bytes) {
+  absl::StatusOr<RowReader> reader = RowReader::Open(key, bytes);
+  if (!reader.ok()) return reader.status();
+  ReembeddingRow row;
+  row.source = static_cast<CollectionId>(reader->Varint(kMax32));
+  row.model = reader->String();
+  absl::StatusOr<CollectionRow> collection = ReadCollection(&*reader);
+  if (!collection.ok()) return collection.status();
+  row.collection = *std::move(collection);
   return row;
 }
 

@@ -43,6 +43,13 @@ struct CollectionRow {
   CollectionSettings settings;
 };
 
+// A collection in the making that is to take another one's place.
+struct ReembeddingRow {
+  CollectionId source = 0;   // Of the collection as it is.
+  std::string model;         // What the new vectors' model is called, for messages.
+  CollectionRow collection;  // What replaces it.
+};
+
 struct DocumentRow {
   std::string content_hash;  // 16 bytes
   std::string text_hash;     // 16 bytes
@@ -98,6 +105,8 @@ std::string DocumentKey(CollectionId collection, std::string_view document_id);
 std::string ChunkKey(CollectionId collection, ChunkId chunk);
 std::string TermKey(CollectionId collection, std::string_view term);
 std::string CollectionNameKey(std::string_view name);
+// Of the re-embedding of the collection of this name.
+std::string ReembeddingKey(std::string_view name);
 std::string_view CountersKey();
 std::string ManifestKey(CollectionId collection);
 // Of the number of the collection's terms, a term row.
@@ -109,6 +118,7 @@ absl::StatusOr<ChunkId> ChunkIdOfKey(std::string_view key);
 // Unimplemented, for a newer version) when they are not such a row under such a key.
 std::string Encode(std::string_view key, const CountersRow& row);
 std::string Encode(std::string_view key, const CollectionRow& row);
+std::string Encode(std::string_view key, const ReembeddingRow& row);
 std::string Encode(std::string_view key, const DocumentRow& row);
 std::string Encode(std::string_view key, const ChunkRow& row);
 std::string Encode(std::string_view key, const ForwardRow& row);
@@ -118,6 +128,7 @@ std::string EncodeVector(std::string_view key, absl::Span<const float> vector);
 
 absl::StatusOr<CountersRow> DecodeCounters(std::string_view key, std::string_view bytes);
 absl::StatusOr<CollectionRow> DecodeCollection(std::string_view key, std::string_view bytes);
+absl::StatusOr<ReembeddingRow> DecodeReembedding(std::string_view key, std::string_view bytes);
 absl::StatusOr<DocumentRow> DecodeDocument(std::string_view key, std::string_view bytes);
 absl::StatusOr<ChunkRow> DecodeChunk(std::string_view key, std::string_view bytes);
 absl::StatusOr<ManifestRow> DecodeManifest(std::string_view key, std::string_view bytes);

@@ -46,6 +46,10 @@ Store::Store(std::unique_ptr<RowStore> rows, const CountersRow& counters,
 Store::~Store() {
   limiter_.Cancel();
   if (maintenance_ != nullptr) maintenance_->Stop();
+  absl::MutexLock lock(&mutex_);
+  for (const std::weak_ptr<Collection>& retired : retired_) {
+    if (const std::shared_ptr<Collection> c = retired.lock()) c->ReleaseRows();
+  }
 }
 
 CollectionContext Store::Context() {
@@ -68,11 +72,17 @@ void Store::CleanSegments() const {
   for (const std::string& name : *names) {
     absl::StatusOr<CollectionRow> row = Describe(name);
     if (!row.ok()) return;
-    absl::StatusOr<ManifestRow> manifest = ReadManifest(row->id);
-    // What cannot be read is no reason to delete anything.
-    if (!manifest.ok()) return;
-    for (const SegmentRow& segment : manifest->segments) {
-      used.insert(SegmentFiles::Name(row->id, segment.file));
+    std::vector<CollectionId> ids = {row->id};
+    absl::StatusOr<ReembeddingRow> successor = DescribeReembedding(name);
+    if (!successor.ok() && !absl::IsNotFound(successor.status())) return;
+    if (successor.ok()) ids.push_back(successor->collection.id);
+    for (const CollectionId id : ids) {
+      absl::StatusOr<ManifestRow> manifest = ReadManifest(id);
+      // What cannot be read is no reason to delete anything.
+      if (!manifest.ok()) return;
+      for (const SegmentRow& segment : manifest->segments) {
+        used.insert(SegmentFiles::Name(id, segment.file));
+      }
     }
   }
   files_.Clean(used);
@@ -180,35 +190,49 @@ absl::StatusOr<std::shared_ptr<Collection>> Store::Create(std::string_view name,
   return Find(name);
 }
 
+absl::Status Store::Retire(const std::shared_ptr<Collection>& collection, const std::string& reason,
+                           absl::FunctionRef<absl::Status()> drop) {
+  absl::Status s = collection->Retire(absl::FailedPreconditionError(reason), drop);
+  if (!s.ok()) return s;
+  retired_.erase(std::remove_if(retired_.begin(), retired_.end(),
+                                [](const auto& other) { return other.expired(); }),
+                 retired_.end());
+  retired_.push_back(collection);
+  return absl::OkStatus();
+}
+
+absl::Status Store::DropUnloaded(CollectionId collection, RowBatch batch) {
+  std::vector<uint64_t> files;
+  if (absl::StatusOr<ManifestRow> manifest = ReadManifest(collection); manifest.ok()) {
+    for (const SegmentRow& segment : manifest->segments) files.push_back(segment.file);
+  }
+  AddDrop(collection, &batch);
+  absl::Status s = rows_->Commit(std::move(batch));
+  if (s.ok()) files_.Remove(collection, files);
+  return s;
+}
+
 absl::Status Store::Drop(std::string_view name) {
   absl::MutexLock lock(&mutex_);
   absl::StatusOr<CollectionRow> row = Describe(name);
   if (!row.ok()) return row.status();
-  const auto drop = [&] {
-    RowBatch batch;
-    batch.Delete(Family::kDefault, CollectionNameKey(name));
-    batch.Delete(Family::kDefault, ManifestKey(row->id));
-    batch.Delete(Family::kDefault, TermCountKey(row->id));
-    for (Family f : {Family::kDocuments, Family::kChunks, Family::kVectors, Family::kTerms,
-                     Family::kForward, Family::kTombstones}) {
-      batch.DeleteRange(f, CollectionPrefix(row->id), CollectionEnd(row->id));
-    }
-    return rows_->Commit(std::move(batch));
-  };
+  if (absl::Status s = Abandon(name); !s.ok() && !absl::IsNotFound(s)) return s;
+  RowBatch batch;
+  batch.Delete(Family::kDefault, CollectionNameKey(name));
   const auto it = entries_.find(std::string(name));
-  const auto drop_unloaded = [&] {
-    std::vector<uint64_t> files;
-    if (absl::StatusOr<ManifestRow> manifest = ReadManifest(row->id); manifest.ok()) {
-      for (const SegmentRow& segment : manifest->segments) files.push_back(segment.file);
-    }
-    absl::Status s = drop();
-    if (s.ok()) files_.Remove(row->id, files);
-    return s;
-  };
-  if (it == entries_.end()) return drop_unloaded();
+  if (it == entries_.end()) return DropUnloaded(row->id, std::move(batch));
   const std::shared_ptr<Entry> entry = it->second;
   absl::MutexLock entry_lock(&entry->mutex);
-  absl::Status s = entry->collection == nullptr ? drop_unloaded() : entry->collection->Retire(drop);
+  absl::Status s;
+  if (entry->collection == nullptr) {
+    s = DropUnloaded(row->id, std::move(batch));
+  } else {
+    const std::string deleted = absl::StrCat("collection ", std::string(name), " was deleted");
+    s = Retire(entry->collection, deleted, [&] {
+      AddDrop(row->id, &batch);
+      return rows_->Commit(std::move(batch));
+    });
+  }
   if (!s.ok()) return s;
   entry->dropped = true;
   entry->collection.reset();

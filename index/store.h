@@ -19,6 +19,7 @@
 #include "index/index_options.h"
 #include "index/maintenance.h"
 #include "index/query_threads.h"
+#include "index/reembedding.h"
 #include "index/row_store.h"
 #include "index/segment/rate_limiter.h"
 #include "index/segment/segment_files.h"
@@ -52,7 +53,21 @@ class Store {
                                                      const CollectionSettings& settings);
 
   // Deletes a collection with all its rows. Queries in progress on it end as they began.
+  // FailedPrecondition while a Reembedding of it lives.
   absl::Status Drop(std::string_view name);
+
+  // Begins to give a collection the vectors of another model, or goes on where an earlier attempt,
+  // perhaps of another process, was ended. NotFound without the collection; FailedPrecondition,
+  // naming both models, while it is being given those of a third, and where one is at work already.
+  // `model` is what to call the model in messages. The store must outlive the object.
+  absl::StatusOr<std::unique_ptr<Reembedding>> Reembed(std::string_view name,
+                                                       const std::string& fingerprint, uint32_t dim,
+                                                       const std::string& model);
+  // The re-embedding that was begun and not ended. NotFound.
+  absl::StatusOr<ReembeddingRow> DescribeReembedding(std::string_view name) const;
+  // Gives it up, and deletes what there is of it. NotFound; FailedPrecondition while one is at
+  // work.
+  absl::Status AbandonReembedding(std::string_view name);
 
   // Names, ascending.
   absl::StatusOr<std::vector<std::string>> List() const;
@@ -65,11 +80,13 @@ class Store {
   absl::Status Verify(bool deep, absl::FunctionRef<void(const std::string& problem)> on_problem,
                       VerifyReport* report);
 
-  RowStore& rows() { return *rows_; }
+  RowStore& rows() const { return *rows_; }
   // Of rows and segments.
   uint64_t DiskBytes() const { return rows_->DiskBytes() + files_.DiskBytes(); }
 
  private:
+  friend class Reembedding;
+
   // A collection in use. `mutex` is held while it is read into memory, so that those who ask for
   // the same collection wait and nobody else does.
   struct Entry {
@@ -83,6 +100,24 @@ class Store {
   absl::StatusOr<ManifestRow> ReadManifest(CollectionId collection) const;
   // Deletes segment files that no manifest names.
   void CleanSegments() const;
+  // Collection::Retire, and remembers it.
+  absl::Status Retire(const std::shared_ptr<Collection>& collection, const std::string& reason,
+                      absl::FunctionRef<absl::Status()> drop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Deletes rows and files of a collection that is not in memory, together with what is in `batch`.
+  absl::Status DropUnloaded(CollectionId collection, RowBatch batch);
+
+  // A re-embedding's second collection, once it was in memory.
+  struct Successor {
+    std::shared_ptr<Collection> collection;
+    bool in_use = false;  // By a Reembedding.
+  };
+  // store_reembedding.cc
+  absl::StatusOr<ReembeddingRow> ClaimReembedding(const Collection& source,
+                                                  const std::string& fingerprint, uint32_t dim,
+                                                  const std::string& model)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Abandon(std::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsReembedding(std::string_view name) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::unique_ptr<RowStore> rows_;
   const IndexOptions options_;
@@ -94,6 +129,9 @@ class Store {
   // Held while collections are created and dropped; before any Entry's.
   absl::Mutex mutex_;
   absl::flat_hash_map<std::string, std::shared_ptr<Entry>> entries_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, Successor> successors_ ABSL_GUARDED_BY(mutex_);
+  // Dropped and replaced ones that somebody may still hold.
+  std::vector<std::weak_ptr<Collection>> retired_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace cairn::index

@@ -277,6 +277,44 @@ class CollectionVerifier {
   bool all_terms_ = true;
 };
 
+struct VerifiedCollection {
+  std::string name;
+  CollectionRow row;
+  bool named = true;  // False: on its way to another one's name.
+};
+
+// The status is an error only when the rows cannot be read.
+absl::Status ReadCollections(const RowStore& store, const RowSnapshot& snapshot,
+                             ProblemSink problem, std::vector<VerifiedCollection>* collections) {
+  const auto scan = [&](const std::string& begin, auto decode) {
+    std::string end = begin;
+    ++end.back();
+    return store.Scan(Family::kDefault, begin, end, &snapshot,
+                      [&](std::string_view key, std::string_view bytes) {
+                        const std::string name(key.substr(begin.size()));
+                        const absl::Status s = decode(name, key, bytes);
+                        if (!s.ok()) {
+                          problem(absl::StrCat("collection ", name, ": ", s.message()));
+                        }
+                        return absl::OkStatus();
+                      });
+  };
+  absl::Status s = scan(CollectionNameKey(""),
+                        [&](const std::string& name, std::string_view key, std::string_view bytes) {
+                          absl::StatusOr<CollectionRow> row = DecodeCollection(key, bytes);
+                          if (row.ok()) collections->push_back({name, *std::move(row), true});
+                          return row.status();
+                        });
+  if (!s.ok()) return s;
+  return scan(ReembeddingKey(""),
+              [&](const std::string& name, std::string_view key, std::string_view bytes) {
+                absl::StatusOr<ReembeddingRow> row = DecodeReembedding(key, bytes);
+                if (row.ok())
+                  collections->push_back({name + " (re-embedding)", row->collection, false});
+                return row.status();
+              });
+}
+
 }  // namespace
 
 absl::Status VerifyStore(const RowStore& store, const SegmentFiles& files, bool deep,
@@ -290,7 +328,8 @@ absl::Status VerifyStore(const RowStore& store, const SegmentFiles& files, bool 
 
   CountersRow counters;
   std::string value;
-  if (absl::Status s = store.Get(Family::kDefault, CountersKey(), snapshot.get(), &value); s.ok()) {
+  absl::Status s = store.Get(Family::kDefault, CountersKey(), snapshot.get(), &value);
+  if (s.ok()) {
     absl::StatusOr<CountersRow> row = DecodeCounters(CountersKey(), value);
     if (row.ok()) {
       counters = *row;
@@ -301,29 +340,15 @@ absl::Status VerifyStore(const RowStore& store, const SegmentFiles& files, bool 
     problem(absl::StrCat("counters: ", s.message()));
   }
 
-  std::vector<std::pair<std::string, CollectionRow>> collections;
-  const std::string begin = CollectionNameKey("");
-  std::string end = begin;
-  ++end.back();
-  absl::Status s =
-      store.Scan(Family::kDefault, begin, end, snapshot.get(),
-                 [&](std::string_view key, std::string_view bytes) {
-                   const std::string name(key.substr(begin.size()));
-                   absl::StatusOr<CollectionRow> row = DecodeCollection(key, bytes);
-                   if (row.ok()) {
-                     collections.emplace_back(name, *std::move(row));
-                   } else {
-                     problem(absl::StrCat("collection ", name, ": ", row.status().message()));
-                   }
-                   return absl::OkStatus();
-                 });
+  std::vector<VerifiedCollection> collections;
+  s = ReadCollections(store, *snapshot, problem, &collections);
   if (!s.ok()) return s;
 
   std::sort(collections.begin(), collections.end(),
-            [](const auto& a, const auto& b) { return a.second.id < b.second.id; });
+            [](const auto& a, const auto& b) { return a.row.id < b.row.id; });
   // First the segments: beside a writer in another process they may be replaced at any time.
   std::vector<std::vector<OpenedSegment>> segments;
-  for (const auto& [name, row] : collections) {
+  for (const auto& [name, row, named] : collections) {
     segments.push_back(OpenSegments(store, *snapshot, files, row));
   }
   if (absl::Status files_status = store.VerifyFiles(); !files_status.ok()) {
@@ -342,7 +367,7 @@ absl::Status VerifyStore(const RowStore& store, const SegmentFiles& files, bool 
                                         });
       if (!scanned.ok()) problem(std::string(scanned.message()));
     };
-    for (const auto& [name, row] : collections) {
+    for (const auto& [name, row, named] : collections) {
       count(from, CollectionPrefix(row.id));
       from = CollectionEnd(row.id);
     }
@@ -350,11 +375,14 @@ absl::Status VerifyStore(const RowStore& store, const SegmentFiles& files, bool 
     if (strays > 0) problem(absl::StrCat(strays, " rows belong to no collection"));
   }
   for (size_t i = 0; i < collections.size(); ++i) {
-    const auto& [name, row] = collections[i];
-    ++report->collections;
-    CollectionVerifier verifier(store, *snapshot, name, row, counters, on_problem, report);
+    const auto& [name, row, named] = collections[i];
+    VerifyReport unnamed;  // Only its problems count.
+    CollectionVerifier verifier(store, *snapshot, name, row, counters, on_problem,
+                                named ? report : &unnamed);
     verifier.Run();
     verifier.Segments(segments[i], deep);
+    report->collections += named;
+    report->problems += unnamed.problems;
   }
   return absl::OkStatus();
 }

@@ -18,6 +18,7 @@ class AskCommand : public Command {
   CLI::App* Register(CLI::App* app) override {
     CLI::App* c = app->add_subcommand("ask", "Answer a question, or a file of them, with sources");
     flags_.Register(c);
+    flags_.RegisterReranking(c, &request_.rerank);
     c->add_option("QUESTION", question_, "The question");
     c->add_option("--passages", request_.passages, "Passages to retrieve")
         ->check(CLI::Range(size_t{1}, size_t{1000}))

@@ -18,9 +18,21 @@ void StoreFlags::Register(CLI::App* command, bool with_collection) {
         ->capture_default_str();
   }
   command
-      ->add_option("--embedder", embedder,
-                   "Directory of a static embedding model (default: the built-in one)")
+      ->add_option(
+          "--embedder", embedder,
+          "Directory of an embedding model, static or an encoder (default: the built-in one)")
       ->envname("CAIRN_EMBEDDER");
+}
+
+void StoreFlags::RegisterReranking(CLI::App* command, std::optional<size_t>* rerank) {
+  command
+      ->add_option("--reranker", reranker,
+                   "Directory of a cross-encoder that reorders what is found (default: none)")
+      ->envname("CAIRN_RERANKER");
+  command
+      ->add_option("--rerank", *rerank,
+                   "Candidates it reads; the rest follows (default 100; 0: none)")
+      ->check(CLI::Range(size_t{0}, size_t{10'000}));
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> StoreFlags::Open(bool writable, bool create) const {
@@ -32,6 +44,7 @@ absl::StatusOr<std::unique_ptr<Engine>> StoreFlags::Open(bool writable, bool cre
   options.create_if_missing = create;
   options.read_only = !writable;
   options.embedder = embedder;
+  options.reranker = reranker;
   options.seal_chunks = seal_chunks;
   options.generator = generator;
   options.generator_threads = generator_threads;

@@ -3,6 +3,7 @@
 #define CAIRN_SERVICES_COMMAND_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,7 @@ struct StoreFlags {
   std::string store;
   std::string collection = "default";
   std::string embedder;
+  std::string reranker;
   size_t seal_chunks = 0;  // EngineOptions::seal_chunks
   // As EngineOptions has them.
   std::string generator;
@@ -46,6 +48,8 @@ struct StoreFlags {
   size_t generator_context = 0;
 
   void Register(CLI::App* command, bool with_collection = true);
+  // The flags of commands that search: --reranker, and --rerank, which writes into *rerank.
+  void RegisterReranking(CLI::App* command, std::optional<size_t>* rerank);
   // InvalidArgument when no store is named, and for nothing else.
   absl::StatusOr<std::unique_ptr<Engine>> Open(bool writable, bool create = false) const;
 };
@@ -69,8 +73,11 @@ std::unique_ptr<Command> MakeStatsCommand();
 std::unique_ptr<Command> MakeVerifyCommand();
 std::unique_ptr<Command> MakeCompactCommand();
 std::unique_ptr<Command> MakeReindexCommand();
+std::unique_ptr<Command> MakeReembedCommand();
 std::unique_ptr<Command> MakeSnapshotCommand();
 std::unique_ptr<Command> MakeRestoreCommand();
+std::unique_ptr<Command> MakeEmbedCommand();
+std::unique_ptr<Command> MakeRerankCommand();
 std::unique_ptr<Command> MakeBenchCommand();
 std::unique_ptr<Command> MakeModelCommand();
 // `root` is the complete command line, which the script is made from.

@@ -153,10 +153,11 @@ class IngestCommand : public Command {
     }
     std::fprintf(stderr, "%s\n",
                  absl::StrFormat("%d new, %d replaced, %d unchanged, %d skipped or duplicate; "
-                                 "%d chunks; %s in %.2f s (%s/s)",
+                                 "%d chunks; %s in %.2f s (%s/s), %.0f%% of it embedding",
                                  report.created, report.replaced, report.unchanged, report.issues,
                                  report.chunks, HumanBytes(static_cast<double>(report.bytes)),
-                                 seconds, HumanBytes(static_cast<double>(report.bytes) / seconds))
+                                 seconds, HumanBytes(static_cast<double>(report.bytes) / seconds),
+                                 100 * report.embed_busy)
                      .c_str());
   }
 

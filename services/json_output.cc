@@ -5,7 +5,7 @@
 namespace cairn::services {
 namespace {
 
-Json ToJson(const SearchComponent& c) {
+Json ComponentJson(const SearchComponent& c) {
   if (!c.known) return nullptr;
   const Json rank = c.rank == 0 ? Json(nullptr) : Json(c.rank);
   return {{"rank", rank}, {"score", c.raw}, {"normalized", c.normalized}};
@@ -34,8 +34,11 @@ Json ToJson(const SearchHit& hit, SearchMode mode) {
               {"metadata", ToJson(hit.metadata)},
               {"text", hit.text}};
   if (mode == SearchMode::kHybrid) {
-    out["lexical"] = ToJson(hit.lexical);
-    out["vector"] = ToJson(hit.vector);
+    out["lexical"] = ComponentJson(hit.lexical);
+    out["vector"] = ComponentJson(hit.vector);
+  }
+  if (hit.rerank.rank > 0) {
+    out["rerank"] = {{"rank", hit.rerank.rank}, {"score", hit.rerank.score}};
   }
   return out;
 }
@@ -123,6 +126,11 @@ Json ToJson(const StoreInfo& info) {
                            {"analyzer", c.analyzer},
                            {"embedder", c.embedder_fingerprint},
                            {"dimensions", c.dim}});
+    if (!c.reembedding.has_value()) continue;
+    collections.back()["reembedding"] = {{"model", c.reembedding->model},
+                                         {"embedder", c.reembedding->embedder_fingerprint},
+                                         {"dimensions", c.reembedding->dim},
+                                         {"documents", c.reembedding->documents}};
   }
   return {{"uuid", info.uuid},
           {"disk_bytes", info.disk_bytes},
@@ -138,9 +146,17 @@ Json ToJson(const VerifyResult& result) {
 }
 
 Json ToJson(const IngestReport& report) {
-  return {{"created", report.created},     {"replaced", report.replaced},
-          {"unchanged", report.unchanged}, {"issues", report.issues},
-          {"chunks", report.chunks},       {"bytes", report.bytes}};
+  return {{"created", report.created},         {"replaced", report.replaced},
+          {"unchanged", report.unchanged},     {"issues", report.issues},
+          {"chunks", report.chunks},           {"bytes", report.bytes},
+          {"embed_calls", report.embed_calls}, {"embed_busy", report.embed_busy}};
+}
+
+Json ToJson(const ReembedReport& report) {
+  return {{"changed", report.changed},
+          {"resumed", report.resumed},
+          {"documents", report.documents},
+          {"chunks", report.chunks}};
 }
 
 std::string Dump(const Json& json, int indent) {

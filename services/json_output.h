@@ -18,6 +18,7 @@ Json ToJson(const StoredDocument& document);
 Json ToJson(const StoreInfo& info);
 Json ToJson(const VerifyResult& result);
 Json ToJson(const IngestReport& report);
+Json ToJson(const ReembedReport& report);
 
 // Text that is not valid UTF-8 (a path in an error, say) is shown with replacement characters.
 std::string Dump(const Json& json, int indent = 2);

@@ -15,8 +15,8 @@ int Main(int argc, char** argv) {
   CLI::App app(
       "cairn: documents in; ranked, cited passages out.\n"
       "Data goes to standard output, messages to standard error. Flags come before the\n"
-      "environment (CAIRN_STORE, CAIRN_COLLECTION, CAIRN_EMBEDDER), that before the\n"
-      "configuration file.\n"
+      "environment (CAIRN_STORE, CAIRN_COLLECTION, CAIRN_EMBEDDER, CAIRN_RERANKER), that\n"
+      "before the configuration file.\n"
       "Exit codes: 0 done, 1 nothing found, 2 wrong use, 3 bad input or store.",
       "cairn");
   app.set_version_flag("--version", std::string("cairn ") + std::string(cairn::Version()));
@@ -48,8 +48,11 @@ int Main(int argc, char** argv) {
   add(MakeVerifyCommand());
   add(MakeCompactCommand());
   add(MakeReindexCommand());
+  add(MakeReembedCommand());
   add(MakeSnapshotCommand());
   add(MakeRestoreCommand());
+  add(MakeEmbedCommand());
+  add(MakeRerankCommand());
   add(MakeGenerateCommand());
   add(MakeBenchCommand());
   add(MakeModelCommand());

@@ -1,18 +1,43 @@
-// Files that are written whole or not at all.
+// A file that is replaced whole or not at all.
 #ifndef CAIRN_SERVICES_OUTPUT_FILE_H_
 #define CAIRN_SERVICES_OUTPUT_FILE_H_
 
+#include <fstream>
+#include <memory>
 #include <ostream>
 #include <string>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace cairn::services {
 
-// Lets `write` fill the file at `path`; "-" is standard output. It is written under another name
-// first: a command that fails must not cost the file that was there. Pipes and devices are written
-// as they are. The first error, which names the path.
+// Written under another name first (PATH.new): a run that fails must not cost the file that was
+// there. A pipe or device is written as it is, and "-" is standard output.
+class OutputFile {
+ public:
+  static absl::StatusOr<std::unique_ptr<OutputFile>> Open(const std::string& path);
+  // Deletes what was not committed.
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  std::ostream& stream();
+  // Gives the file its name.
+  absl::Status Commit();
+
+ private:
+  OutputFile(std::string path, std::string written)
+      : path_(std::move(path)), written_(std::move(written)) {}
+
+  const std::string path_;
+  const std::string written_;  // Where the bytes go; empty: standard output.
+  bool committed_ = false;
+  std::ofstream file_;
+};
+
+// Lets `write` fill the file at `path`, as OutputFile does; the first error.
 absl::Status WriteOutputFile(const std::string& path,
                              absl::FunctionRef<absl::Status(std::ostream&)> write);
 

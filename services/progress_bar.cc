@@ -18,12 +18,28 @@ constexpr std::chrono::milliseconds kRedraw{100};
 ProgressBar::ProgressBar()
     : terminal_(::isatty(STDERR_FILENO) != 0), start_(std::chrono::steady_clock::now()) {}
 
-void ProgressBar::Update(const IngestProgress& progress) {
-  if (!terminal_) return;
+bool ProgressBar::IsDue() {
+  if (!terminal_) return false;
   const auto now = std::chrono::steady_clock::now();
-  if (now - drawn_ < kRedraw) return;
+  if (now - drawn_ < kRedraw) return false;
   drawn_ = now;
-  const double seconds = std::max(std::chrono::duration<double>(now - start_).count(), 1e-3);
+  return true;
+}
+
+void ProgressBar::UpdateShare(uint64_t done, uint64_t total) {
+  if (!IsDue() || total == 0) return;
+  const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
+  const int filled = static_cast<int>(share * kBarWidth);
+  std::fprintf(stderr, "%s",
+               absl::StrFormat("\r\x1b[K[%s%s] %3.0f%%  %d documents", std::string(filled, '#'),
+                               std::string(kBarWidth - filled, '.'), share * 100, done)
+                   .c_str());
+  std::fflush(stderr);
+}
+
+void ProgressBar::Update(const IngestProgress& progress) {
+  if (!IsDue()) return;
+  const double seconds = std::max(std::chrono::duration<double>(drawn_ - start_).count(), 1e-3);
   const auto read = static_cast<double>(progress.bytes_read);
   const double rate = read / seconds;
   std::string line;

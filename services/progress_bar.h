@@ -15,11 +15,16 @@ class ProgressBar {
  public:
   ProgressBar();
   void Update(const IngestProgress& progress);
+  // Of work that is counted in documents.
+  void UpdateShare(uint64_t done, uint64_t total);
   // Clears the line, so that messages can be printed; the next Update draws it again.
   void Clear();
   bool visible() const { return terminal_; }
 
  private:
+  // False when it is not to be drawn yet.
+  bool IsDue();
+
   const bool terminal_;
   const std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point drawn_{};

@@ -25,6 +25,7 @@ class SearchCommand : public Command {
   CLI::App* Register(CLI::App* app) override {
     CLI::App* c = app->add_subcommand("search", "Find passages, or make a TREC run");
     flags_.Register(c);
+    flags_.RegisterReranking(c, &request_.rerank);
     c->add_option("QUERY", query_, "What to look for");
     k_ = c->add_option("-k", k_value_, "Number of hits (default 10; with --topics 1000)")
              ->check(CLI::Range(size_t{1}, size_t{1'000'000}));
@@ -112,6 +113,7 @@ class SearchCommand : public Command {
       out["microseconds"] = {{"analyze", t.analyze},
                              {"embed", t.embed},
                              {"candidates", t.candidates},
+                             {"rerank", t.rerank},
                              {"fetch", t.fetch}};
     }
     std::printf("%s\n", Dump(out).c_str());
@@ -129,6 +131,9 @@ class SearchCommand : public Command {
     };
     if (request_.mode != SearchMode::kVector) show("lexical", hit.lexical);
     if (request_.mode != SearchMode::kLexical) show("vector", hit.vector);
+    if (hit.rerank.rank > 0) {
+      std::printf("   reranked rank %u, score %.4f\n", hit.rerank.rank, hit.rerank.score);
+    }
     std::printf("\n");
   }
 
@@ -137,8 +142,9 @@ class SearchCommand : public Command {
     if (request_.mode == SearchMode::kHybrid && request_.fusion == Fusion::kConvex) {
       std::printf("fused: %.2f x vector + %.2f x lexical\n", response.alpha, 1 - response.alpha);
     }
-    std::printf("analyse %.0f us, embed %.0f us, candidates %.0f us, fetch %.0f us\n", t.analyze,
-                t.embed, t.candidates, t.fetch);
+    std::printf(
+        "analyse %.0f us, embed %.0f us, candidates %.0f us, rerank %.0f us, fetch %.0f us\n",
+        t.analyze, t.embed, t.candidates, t.rerank, t.fetch);
   }
 
   // Answers topics from `next` on until none are left or another thread has failed.

@@ -1,9 +1,12 @@
 // stats, verify, compact, reindex, snapshot, restore.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "services/command.h"
 #include "services/json_output.h"
+#include "services/passage_output.h"
 #include "services/progress_bar.h"
 
 namespace cairn::services {
@@ -41,6 +44,12 @@ class StatsCommand : public Command {
       std::printf("  vectors    %u dimensions (embedder %s)\n", c.dim,
                   c.embedder_fingerprint.c_str());
       std::printf("             %s, %s\n", c.vector_index.c_str(), c.vector_encoding.c_str());
+      if (c.reembedding.has_value()) {
+        std::printf(
+            "             re-embedding in progress: %lu documents done, %u dimensions (%s)\n",
+            static_cast<unsigned long>(c.reembedding->documents), c.reembedding->dim,
+            ForTerminal(c.reembedding->model, STDOUT_FILENO).c_str());
+      }
       std::printf(
           "  segments   %lu, %s mapped; %lu chunks not in one yet, %lu deleted ones still\n",
           static_cast<unsigned long>(c.segments),

@@ -99,6 +99,13 @@ class Coverage {
   float total_ = 0;
 };
 
+// How good a passage is beside the best one, 0 to 1. A reranker's scores are logits, and may be
+// negative: their differences count.
+float PassageShare(const SearchHit& passage, const SearchHit& best) {
+  if (best.rerank.rank > 0) return std::exp(passage.score - best.score);
+  return passage.score / std::max(best.score, 1e-6f);
+}
+
 // The sentences of all passages that could stand in an answer.
 std::vector<Candidate> CollectSentences(const std::vector<SearchHit>& passages) {
   std::vector<Candidate> candidates;
@@ -210,14 +217,14 @@ absl::Status ChooseSentences(const SearchContext& context, const AskRequest& req
       Embed(*context.embedder, request.question, candidates);
   if (!vectors.ok()) return vectors.status();
   const size_t dim = context.embedder->dim();
-  const float best_passage = std::max(response->passages.front().score, 1e-6f);
   for (size_t i = 0; i < candidates.size(); ++i) {
     Candidate& c = candidates[i];
     c.row = i + 1;
-    c.score = kSimilarityWeight * Dot(vectors->data(), &(*vectors)[c.row * dim], dim) +
-              kCoverageWeight * coverage.Of(found_terms[i]) +
-              kPassageWeight * response->passages[c.passage].score / best_passage -
-              (EndsLikeASentence(c.text) ? 0.0f : kFragmentPenalty);
+    c.score =
+        kSimilarityWeight * Dot(vectors->data(), &(*vectors)[c.row * dim], dim) +
+        kCoverageWeight * coverage.Of(found_terms[i]) +
+        kPassageWeight * PassageShare(response->passages[c.passage], response->passages.front()) -
+        (EndsLikeASentence(c.text) ? 0.0f : kFragmentPenalty);
   }
   for (const Candidate& c : Choose(std::move(candidates), *vectors, dim, request.sentences)) {
     AppendSentence(c, response);
@@ -248,6 +255,7 @@ absl::StatusOr<AskResponse> AnswerExtractively(const SearchContext& context,
   search.query = request.question;
   search.k = request.passages;
   search.filter = request.filter;
+  search.rerank = request.rerank;
   absl::StatusOr<SearchResponse> found = RunSearch(context, search);
   if (!found.ok()) return found.status();
   AskResponse response;

@@ -138,6 +138,7 @@ absl::StatusOr<AskResponse> AnswerWithModel(const SearchContext& context,
   search.query = request.question;
   search.k = request.passages;
   search.filter = request.filter;
+  search.rerank = request.rerank;
   absl::StatusOr<SearchResponse> found = RunSearch(context, search);
   if (!found.ok()) return found.status();
   AskResponse response;

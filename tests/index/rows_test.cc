@@ -117,6 +117,20 @@ TEST(Rows, SettingsCountersTermsAndVectorsRoundTrip) {
   EXPECT_EQ(c2->id, c.id);
   EXPECT_EQ(c2->settings, c.settings);
 
+  ReembeddingRow r;
+  r.source = 17;
+  r.model = "a model";
+  r.collection = c;
+  const std::string encoded = Encode("k", r);
+  absl::StatusOr<ReembeddingRow> r2 = DecodeReembedding("k", encoded);
+  ASSERT_TRUE(r2.ok());
+  EXPECT_EQ(r2->source, 17u);
+  EXPECT_EQ(r2->model, "a model");
+  EXPECT_EQ(r2->collection.id, c.id);
+  EXPECT_EQ(r2->collection.settings, c.settings);
+  EXPECT_TRUE(absl::IsDataLoss(DecodeReembedding("other", encoded).status()));
+  EXPECT_TRUE(absl::IsDataLoss(DecodeReembedding("k", Encode("k", c)).status()));
+
   const CountersRow counters{std::numeric_limits<uint64_t>::max(), 3};
   absl::StatusOr<CountersRow> counters2 = DecodeCounters("k", Encode("k", counters));
   ASSERT_TRUE(counters2.ok());

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "tests/services/crash_trial.h"
+#include "tests/support/model_directory.h"
 
 namespace cairn::services {
 namespace {
@@ -108,6 +109,55 @@ TEST_F(Crash, AKilledSnapshotIsNotThereOrComplete) {
   ASSERT_EQ(Cairn({"restore", "--store", restored, copy}).exit_code, kOk);
   EXPECT_EQ(Cairn({"list", "--store", restored}).out, listed);
   EXPECT_LT(complete, kKills) << "no kill hit";
+}
+
+TEST_F(Crash, AKilledReembeddingLeavesTheCollectionOrIsComplete) {
+  const std::string models[] = {cairn::testing::WriteCharacterModel(dir_, "one", 1, 64),
+                                cairn::testing::WriteCharacterModel(dir_, "two", 2, 96)};
+  SetIngestFlags({"--seal-chunks", "400", "--embedder", models[0]});
+  const Collection documents = Generate(kDocuments, 1);
+  const std::string path = WriteCollection("in.jsonl", documents);
+  ASSERT_NO_FATAL_FAILURE(Complete(path, documents));
+  const std::string listed = Cairn(OnStore("list")).out;
+  const auto start = Process::Clock::now();
+  ASSERT_EQ(Cairn(OnStore("reembed", {"--embedder", models[1]})).exit_code, kOk);
+  const auto whole =
+      std::chrono::duration_cast<std::chrono::microseconds>(Process::Clock::now() - start);
+  std::mt19937 random(11);
+  size_t now = 1;
+  int kills = 0;
+  int completed = 0;
+  while (kills < kKills) {
+    const std::string& next = models[1 - now];
+    Process process(Options(OnStore("reembed", {"--embedder", next})));
+    process.RunFor(std::chrono::microseconds(
+        std::uniform_int_distribution<int64_t>(0, whole.count())(random)));
+    process.Signal(SIGKILL);
+    const ProcessResult result = process.Wait();
+    kills += result.signal == SIGKILL;
+    ExpectSound();
+    EXPECT_EQ(Cairn(OnStore("list")).out, listed);
+    const Json stats = ParseJson(Cairn(OnStore("stats", {"--json"})))["collections"][0];
+    const bool changed = stats["dimensions"] != (now == 0 ? 64 : 96);
+    // Acknowledged is complete; killed it may be either.
+    if (result.signal == 0) {
+      ASSERT_EQ(result.exit_code, kOk) << result.err;
+      EXPECT_TRUE(changed);
+    }
+    if (changed) {
+      now = 1 - now;
+      ++completed;
+      EXPECT_EQ(stats.count("reembedding"), 0u);
+    }
+    const Strings query = {"--embedder", models[now], "--mode",        "vector",
+                           "-k",         "5",         "w\xC3\xB6rter7"};
+    const ProcessResult search = Cairn(OnStore("search", query));
+    EXPECT_EQ(search.exit_code, kOk) << search.err;
+    if (HasNonfatalFailure()) return;
+  }
+  EXPECT_GT(completed, 0) << "it does not go on where it stopped";
+  ASSERT_EQ(Cairn(OnStore("reembed", {"--embedder", models[1 - now]})).exit_code, kOk);
+  ExpectSound();
 }
 
 TEST_F(Crash, AKillWhileTheStoreIsMadeIsNotInTheWayOfTheNextRun) {
