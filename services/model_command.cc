@@ -14,6 +14,7 @@
 #include "engine/model/model_layout.h"
 #include "engine/model/model_synthesis.h"
 #include "services/command.h"
+#include "services/distill_command.h"
 #include "services/json_output.h"
 #include "services/passage_output.h"
 
@@ -61,16 +62,19 @@ const char* PoolingName(engine::Pooling pooling) {
 class ModelCommand : public Command {
  public:
   CLI::App* Register(CLI::App* app) override {
-    CLI::App* c = app->add_subcommand("model", "Look at, convert, quantise and make up models");
+    CLI::App* c =
+        app->add_subcommand("model", "Look at, convert, quantise, distil and make up models");
     c->require_subcommand(0, 1);  // None is reported below: here it would hide a mistyped one.
     RegisterInspect(c);
     RegisterConversion(c);
     RegisterSynthesis(c);
+    distill_ = distillation_.Register(c);
     c->footer(
         "Examples:\n"
         "  cairn model inspect SmolLM2-135M-Instruct\n"
         "  cairn model convert SmolLM2-135M-Instruct smollm2.gguf --type q8_0\n"
         "  cairn model quantize smollm2-f16.gguf smollm2-q4.gguf --type q4_k\n"
+        "  cairn model distill all-MiniLM-L6-v2 --texts corpus.txt --out small\n"
         "  cairn model synthesize --shape smollm-135m --type q8_0 random.gguf");
     return c;
   }
@@ -79,6 +83,7 @@ class ModelCommand : public Command {
     if (inspect_->parsed()) return Inspect();
     if (convert_->parsed() || quantize_->parsed()) return Convert();
     if (synthesize_->parsed()) return Synthesize();
+    if (distill_->parsed()) return distillation_.Run();
     return FailUsage("model needs a command; cairn model --help lists them");
   }
 
@@ -190,8 +195,26 @@ class ModelCommand : public Command {
             {"tied_embeddings", c.tied_embeddings}};
   }
 
+  static Json ShapeJson(const engine::EncoderConfig& c) {
+    return {{"architecture", c.family == engine::EncoderFamily::kBert ? "bert" : "roberta"},
+            {"kind", c.labels == 0   ? "encoder"
+                     : c.labels == 1 ? "cross-encoder"
+                                     : "classifier"},
+            {"layers", c.layers},
+            {"hidden_size", c.hidden_size},
+            {"intermediate_size", c.intermediate_size},
+            {"heads", c.heads},
+            {"vocabulary_size", c.vocabulary_size},
+            {"max_tokens", c.max_tokens()},
+            {"labels", c.labels}};
+  }
+
+  static Json ShapeJson(const engine::ModelInspection& model) {
+    return model.encoder.has_value() ? ShapeJson(*model.encoder) : ShapeJson(model.config);
+  }
+
   Json ToJson(const engine::ModelInspection& model) const {
-    Json out = {{"file_format", model.file_format}, {"config", ShapeJson(model.config)},
+    Json out = {{"file_format", model.file_format}, {"config", ShapeJson(model)},
                 {"parameters", model.parameters},   {"bytes", Json::object()},
                 {"tokens", model.tokens},           {"chat_template", model.has_chat_template},
                 {"fingerprint", model.fingerprint}};
@@ -225,7 +248,7 @@ class ModelCommand : public Command {
 
   void Print(const engine::ModelInspection& model) const {
     PrintLine("file format", model.file_format);
-    const Json settings = ShapeJson(model.config);  // items() refers to it.
+    const Json settings = ShapeJson(model);  // items() refers to it.
     for (const auto& [key, value] : settings.items()) {
       std::string label = key;
       std::replace(label.begin(), label.end(), '_', ' ');
@@ -262,6 +285,8 @@ class ModelCommand : public Command {
   CLI::App* convert_ = nullptr;
   CLI::App* quantize_ = nullptr;
   CLI::App* synthesize_ = nullptr;
+  CLI::App* distill_ = nullptr;
+  DistillCommand distillation_;
   std::string from_, to_, type_ = "q8_0";
   std::optional<uint32_t> vocabulary_, layers_;
   uint64_t seed_ = 1;

@@ -39,6 +39,14 @@ class Embedder {
   virtual absl::Status Embed(TextKind kind, absl::Span<const std::string_view> texts,
                              absl::Span<float> out) const = 0;
 
+  // As Embed, of texts given as the tokenizer's ids: the prompt and the special tokens are put
+  // around them. Unimplemented, unless a model's vectors of single tokens are of use: encoders have
+  // them.
+  virtual absl::Status EmbedTokens(TextKind, absl::Span<const absl::Span<const uint32_t>>,
+                                   absl::Span<float>) const {
+    return absl::UnimplementedError("this kind of model embeds no tokens");
+  }
+
   // Tokens of a text that count towards its vector: longer texts are cut. 0: all count.
   virtual size_t max_tokens() const = 0;
 

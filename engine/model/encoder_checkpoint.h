@@ -2,6 +2,7 @@
 #ifndef CAIRN_ENGINE_MODEL_ENCODER_CHECKPOINT_H_
 #define CAIRN_ENGINE_MODEL_ENCODER_CHECKPOINT_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -26,6 +27,9 @@ class EncoderCheckpoint {
   const EncoderConfig& config() const { return config_; }
   // A tensor of TensorsOf(config()), in the shape it says.
   const TensorView& tensor(const std::string& name) const;
+  const std::map<std::string, TensorView, std::less<>>& tensors() const {
+    return weights_.tensors();
+  }
   void Drop(const TensorView& tensor) const { weights_.Drop(tensor.bytes); }
 
   // Pooling, prompts and the limit of tokens, special ones included, that the directory or the

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "engine/model/text_pooling.h"
@@ -37,26 +38,55 @@ class EncoderEmbedder : public Embedder {
     if (out.size() != texts.size() * dim()) {
       return absl::InvalidArgumentError("the room for vectors is not what the texts want");
     }
-    const std::string& prompt = kind == TextKind::kQuery ? query_prompt_ : passage_prompt_;
+    const std::string& prompt = PromptOf(kind);
+    return EmbedAll(texts.size(), out.data(), [&](size_t i) {
+      return TokensFor(tokenizer(), prompt, texts[i], max_tokens());
+    });
+  }
+
+  absl::Status EmbedTokens(TextKind kind, absl::Span<const absl::Span<const uint32_t>> texts,
+                           absl::Span<float> out) const override {
+    if (out.size() != texts.size() * dim()) {
+      return absl::InvalidArgumentError("the room for vectors is not what the texts want");
+    }
+    for (const absl::Span<const uint32_t> ids : texts) {
+      for (const uint32_t id : ids) {
+        if (id >= encoder_->config().vocabulary_size) {
+          return absl::InvalidArgumentError(absl::StrCat("there is no token ", id));
+        }
+      }
+    }
+    const std::string& prompt = PromptOf(kind);
+    return EmbedAll(texts.size(), out.data(), [&](size_t i) {
+      return TokensAround(tokenizer(), prompt, texts[i], max_tokens());
+    });
+  }
+
+ private:
+  const std::string& PromptOf(TextKind kind) const {
+    return kind == TextKind::kQuery ? query_prompt_ : passage_prompt_;
+  }
+
+  // Of `count` texts, whose tokens `tokens_of` gives, so many at a time as fit in a pass.
+  absl::Status EmbedAll(size_t count, float* to,
+                        absl::FunctionRef<std::vector<uint32_t>(size_t)> tokens_of) const {
     std::vector<std::vector<uint32_t>> tokens;
     std::vector<float> states;
-    float* to = out.data();
-    for (size_t i = 0; i < texts.size();) {
+    for (size_t i = 0; i < count;) {
       tokens.clear();
       size_t total = 0;
-      while (i < texts.size() && (tokens.empty() || total < kMostTokens)) {
-        tokens.push_back(TokensFor(tokenizer(), prompt, texts[i++], max_tokens()));
+      while (i < count && (tokens.empty() || total < kMostTokens)) {
+        tokens.push_back(tokens_of(i++));
         total += tokens.back().size();
       }
-      if (absl::Status s = EmbedTokens(tokens, &states, to); !s.ok()) return s;
+      if (absl::Status s = EmbedPass(tokens, &states, to); !s.ok()) return s;
       to += tokens.size() * dim();
     }
     return absl::OkStatus();
   }
 
- private:
-  absl::Status EmbedTokens(const std::vector<std::vector<uint32_t>>& tokens,
-                           std::vector<float>* states, float* out) const {
+  absl::Status EmbedPass(const std::vector<std::vector<uint32_t>>& tokens,
+                         std::vector<float>* states, float* out) const {
     const bool first_only = checkpoint_->sentences().pooling == Pooling::kCls;
     std::vector<EncoderText> texts;
     size_t rows = 0;

@@ -31,6 +31,11 @@ constexpr TypeName kTypes[] = {
     {"BOOL", TensorType::kBool, 1},
 };
 
+const TypeName& Describe(TensorType type) {
+  return *std::find_if(std::begin(kTypes), std::end(kTypes),
+                       [&](const TypeName& t) { return t.type == type; });
+}
+
 // A tensor as the header describes it, nothing checked against the data yet.
 struct Entry {
   const TypeName* type = nullptr;
@@ -194,6 +199,9 @@ absl::StatusOr<std::pair<std::string_view, std::string_view>> Split(std::string_
 }
 
 }  // namespace
+
+uint64_t BytesPerElement(TensorType type) { return Describe(type).bytes; }
+std::string_view TensorTypeName(TensorType type) { return Describe(type).name; }
 
 uint64_t Tensor::elements() const {
   uint64_t n = 1;

@@ -14,6 +14,10 @@ namespace cairn::engine {
 
 enum class TensorType : uint8_t { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool };
 
+uint64_t BytesPerElement(TensorType type);
+// As the format spells it: "F32".
+std::string_view TensorTypeName(TensorType type);
+
 struct Tensor {
   TensorType type = TensorType::kF32;
   std::vector<uint64_t> shape;  // Row-major; empty for a scalar.

@@ -7,6 +7,7 @@ list(APPEND CAIRN_MODEL_SOURCES
   model/decoder_weights.cc
   model/default_model.S
   model/default_model.cc
+  model/distillation_texts.cc
   model/encoder.cc
   model/encoder_checkpoint.cc
   model/encoder_config.cc
@@ -31,17 +32,28 @@ list(APPEND CAIRN_MODEL_SOURCES
   model/model_benchmark.cc
   model/model_config.cc
   model/model_conversion.cc
+  model/model_directory.cc
+  model/model_distillation.cc
   model/model_file.cc
   model/model_inspection.cc
   model/model_layout.cc
   model/model_synthesis.cc
   model/open_model.cc
+  model/parallel_pieces.cc
   model/parallel_rows.cc
+  model/principal_components.cc
   model/rope.cc
   model/safetensors.cc
+  model/safetensors_writer.cc
   model/sentence_transformers.cc
+  model/static_distillation.cc
   model/static_embedder.cc
+  model/static_model_files.cc
+  model/teacher_cache.cc
+  model/teacher_vectors.cc
   model/text_pooling.cc
+  model/token_kinds.cc
+  model/token_regression.cc
   model/token_vectors.cc
   model/weights_fingerprint.cc
 )

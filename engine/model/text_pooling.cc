@@ -43,6 +43,21 @@ std::vector<uint32_t> TokensFor(const chunking::Tokenizer& tokenizer, const std:
   return ids;
 }
 
+std::vector<uint32_t> TokensAround(const chunking::Tokenizer& tokenizer, const std::string& prompt,
+                                   absl::Span<const uint32_t> ids, size_t max_tokens) {
+  if (ids.empty()) return {};
+  std::vector<uint32_t> all = tokenizer.EncodePrompt(prompt, chunking::ControlText::kAsText);
+  const chunking::SpecialTokens& special = tokenizer.special_tokens();
+  const bool ends = special.add_eos && special.eos.has_value();
+  if (ends && !all.empty()) all.pop_back();
+  const size_t room = max_tokens - std::min(max_tokens, all.size() + (ends ? 1 : 0));
+  ids = ids.subspan(0, std::min(ids.size(), room));
+  all.insert(all.end(), ids.begin(), ids.end());
+  if (ends) all.push_back(*special.eos);
+  if (all.size() > max_tokens) all.resize(max_tokens);
+  return all;
+}
+
 void PoolStates(Pooling pooling, const float* states, size_t count, size_t dim, float* out) {
   size_t begin = 0, end = count;
   if (pooling == Pooling::kCls) end = std::min<size_t>(count, 1);

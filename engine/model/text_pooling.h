@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "chunking/text/tokenizer.h"
 #include "engine/model/embedder.h"
 #include "engine/model/sentence_transformers.h"
@@ -27,6 +28,10 @@ std::string PromptFor(TextKind kind, const SentenceTransformer& sentences);
 // that is cut.
 std::vector<uint32_t> TokensFor(const chunking::Tokenizer& tokenizer, const std::string& prompt,
                                 std::string_view text, size_t max_tokens);
+
+// The same for the tokenizer's ids of a text, whatever they are.
+std::vector<uint32_t> TokensAround(const chunking::Tokenizer& tokenizer, const std::string& prompt,
+                                   absl::Span<const uint32_t> ids, size_t max_tokens);
 
 // out [dim] = the pooled states [count][dim], scaled to unit length; zeros of none.
 void PoolStates(Pooling pooling, const float* states, size_t count, size_t dim, float* out);

@@ -1,5 +1,6 @@
 // cairn model: inspect, convert, quantize, synthesize.
 #include "tests/services/cli_test.h"
+#include "tests/support/encoder_directory.h"
 
 namespace cairn::services {
 namespace {
@@ -36,6 +37,20 @@ TEST_F(ModelCommand, SynthesizedModelsAreInspected) {
   EXPECT_EQ(json["tensors"][0]["name"], "token_embd.weight");
   EXPECT_EQ(json["tensors"][0]["type"], "Q4_0");
   EXPECT_EQ(json["tensors"][0]["shape"], Json::array({300, 576}));
+}
+
+TEST_F(ModelCommand, EncodersAreInspectedToo) {
+  const cairn::testing::TempDir encoder, reranker;
+  cairn::testing::WriteEncoder(cairn::testing::EncoderReferenceNamed("bert"), encoder);
+  cairn::testing::WriteEncoder(cairn::testing::EncoderReferenceNamed("bert_classifier"), reranker);
+  const ProcessResult plain = Cairn({"model", "inspect", encoder.path()});
+  EXPECT_EQ(plain.exit_code, kOk) << plain.err;
+  EXPECT_THAT(plain.out, HasSubstr("kind              encoder\n"));
+  EXPECT_THAT(plain.out, HasSubstr("pooling           mean"));
+  const Json json = ParseJson(Cairn({"model", "inspect", "--json", reranker.path()}));
+  EXPECT_EQ(json["config"]["kind"], "cross-encoder");
+  EXPECT_EQ(json["config"]["max_tokens"], 100);
+  EXPECT_FALSE(json.contains("embedding"));
 }
 
 TEST_F(ModelCommand, QuantizeAndConvertSayWhatTheyDid) {
