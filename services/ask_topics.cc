@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <memory>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -95,10 +96,12 @@ int AskTopics(const Engine& engine, const AskRequest& request, const AskTopicsOp
   if (!done.ok()) return Fail(done);
   const auto write = [&](const std::string& path, auto line) {
     if (path.empty()) return absl::OkStatus();
-    return WriteOutputFile(path, [&](std::ostream& out) {
-      for (const engine::AnswerRecord& record : workers.records()) out << line(record) << '\n';
-      return absl::OkStatus();
-    });
+    absl::StatusOr<std::unique_ptr<OutputFile>> out = OutputFile::Open(path);
+    if (!out.ok()) return out.status();
+    for (const engine::AnswerRecord& record : workers.records()) {
+      (*out)->stream() << line(record) << '\n';
+    }
+    return (*out)->Commit();
   };
   absl::Status written = write(options.trec_rag, [&](const engine::AnswerRecord& record) {
     return engine::TrecRagLine(record, options.run);

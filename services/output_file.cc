@@ -45,12 +45,4 @@ absl::Status OutputFile::Commit() {
   return absl::OkStatus();
 }
 
-absl::Status WriteOutputFile(const std::string& path,
-                             absl::FunctionRef<absl::Status(std::ostream&)> write) {
-  absl::StatusOr<std::unique_ptr<OutputFile>> out = OutputFile::Open(path);
-  if (!out.ok()) return out.status();
-  if (absl::Status s = write((*out)->stream()); !s.ok()) return s;
-  return (*out)->Commit();
-}
-
 }  // namespace cairn::services

@@ -7,7 +7,6 @@
 #include <ostream>
 #include <string>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
@@ -36,10 +35,6 @@ class OutputFile {
   bool committed_ = false;
   std::ofstream file_;
 };
-
-// Lets `write` fill the file at `path`, as OutputFile does; the first error.
-absl::Status WriteOutputFile(const std::string& path,
-                             absl::FunctionRef<absl::Status(std::ostream&)> write);
 
 }  // namespace cairn::services
 

@@ -1,7 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
-#include <ostream>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -193,11 +192,17 @@ class SearchCommand : public Command {
     }
     size_t lines = 0;
     for (const engine::RunTopic& t : run.topics) lines += t.documents.size();
-    absl::Status written =
-        WriteOutputFile(run_, [&](std::ostream& out) { return engine::WriteRun(run, out); });
+    absl::Status written = Write(run);
     if (!written.ok()) return FailInput(written);
     std::fprintf(stderr, "%zu topics, %zu lines\n", topics->size(), lines);
     return lines == 0 ? kExitNothingFound : kExitOk;
+  }
+
+  absl::Status Write(const engine::TrecRun& run) const {
+    absl::StatusOr<std::unique_ptr<OutputFile>> out = OutputFile::Open(run_);
+    if (!out.ok()) return out.status();
+    if (absl::Status s = engine::WriteRun(run, (*out)->stream()); !s.ok()) return s;
+    return (*out)->Commit();
   }
 
   StoreFlags flags_;

@@ -73,7 +73,6 @@ void CitationScanner::Finish() {
 }
 
 void CitationScanner::Take(char c) {
-  if (c == '\0') return;
   if (in_mark_) return TakeInMark(c);
   if (c == '[') {
     mark_begin_ = held_.size();
@@ -117,6 +116,7 @@ void CitationScanner::Release(char c) {
 }
 
 void CitationScanner::Emit(char c) {
+  if (c == '\0') return;
   const bool space = c == ' ' || c == '\n' || c == '\t' || c == '\r';
   if (!text_.empty() || !space) text_.push_back(c);
 }

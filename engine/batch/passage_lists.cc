@@ -1,6 +1,7 @@
 #include "engine/batch/passage_lists.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
@@ -68,6 +69,9 @@ absl::Status ScoreList(const Reranker& reranker, Item* item) {
   if (!texts.empty()) {
     absl::Status s = reranker.Score(item->query, texts, absl::MakeSpan(scores));
     if (!s.ok()) return s;
+  }
+  if (!std::all_of(scores.begin(), scores.end(), [](float x) { return std::isfinite(x); })) {
+    return absl::InternalError("the reranker gave a score that is not a finite number");
   }
   std::vector<size_t> order(scores.size());
   std::iota(order.begin(), order.end(), size_t{0});

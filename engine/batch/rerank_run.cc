@@ -1,6 +1,7 @@
 #include "engine/batch/rerank_run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
@@ -56,8 +57,8 @@ absl::Status RerankTopic(const Reranker& reranker, const std::string& query, con
   std::vector<float> scores(count);
   absl::Status s = reranker.Score(query, passages, absl::MakeSpan(scores));
   if (!s.ok()) return s;
-  for (size_t i = 0; i < count; ++i) {
-    if (!(scores[i] == scores[i])) return absl::InternalError("the reranker gave no number");
+  if (!std::all_of(scores.begin(), scores.end(), [](float x) { return std::isfinite(x); })) {
+    return absl::InternalError("the reranker gave a score that is not a finite number");
   }
   std::vector<ScoredDocument>& documents = topic->documents;
   const float top = count < documents.size() ? documents[count].score : 0;

@@ -17,8 +17,7 @@ struct PrincipalComponents {
   std::vector<double> axes;
 };
 
-// Of `vectors` [count][dim], at least one. The same bits for any number of threads, and on every
-// machine that computes as IEEE 754 says.
+// Of `vectors` [count][dim], at least one. The same bits for any number of threads.
 PrincipalComponents ComputePrincipalComponents(absl::Span<const float> vectors, size_t dim,
                                                size_t threads);
 

@@ -23,7 +23,7 @@ struct DistillationOptions {
   double whitening = 0.5;
   // Pull towards the vectors of bare tokens, against about 1/length^2 from each text with the
   // token.
-  float ridge = 0.2f;
+  float ridge = 0.15f;
   int iterations = 15;  // Of conjugate gradients.
   // a of the weights a / (a + p) (Arora et al., "A simple but tough-to-beat baseline for sentence
   // embeddings", 2017), where p is a token's frequency by Zipf's law: vocabularies are in the order

@@ -24,18 +24,22 @@ bool IsUnused(std::string_view piece) {
 }
 
 bool IsQuiet(std::string_view piece, const WordScanner& scanner) {
+  constexpr uint16_t kScripts =
+      WordScanner::kHan | WordScanner::kHiragana | WordScanner::kSoutheastAsian;
   size_t characters = 0;
   bool digits = true;
+  bool letters = false;
   const char* end = piece.data() + piece.size();
   for (const char* p = piece.data(); p < end; ++characters) {
     const chunking::DecodedCodePoint c = chunking::DecodeUtf8(p, end);
-    digits &= (scanner.FlagsOf(c.value) & WordScanner::kBaseMask) == WordScanner::kNumeric;
+    const uint16_t flags = scanner.FlagsOf(c.value);
+    const int base = flags & WordScanner::kBaseMask;
+    digits &= base == WordScanner::kNumeric;
+    letters |= base == WordScanner::kLetter || base == WordScanner::kHebrew ||
+               base == WordScanner::kKatakana || (flags & kScripts) != 0;
     p += c.size;
   }
-  if (digits) return true;
-  size_t at = 0;
-  chunking::WordToken word;
-  return characters == 1 && !scanner.Next(piece, &at, &word);
+  return digits || (characters == 1 && !letters);
 }
 
 TokenKind KindOf(const chunking::Tokenizer& tokenizer, uint32_t id, const WordScanner& scanner) {

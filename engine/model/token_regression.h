@@ -33,7 +33,7 @@ void Multiply(const SparseMatrix& matrix, const std::vector<float>& vectors, siz
               size_t threads, std::vector<float>* out);
 
 struct RidgeOptions {
-  float ridge = 0.2f;
+  float ridge = 0.15f;
   int iterations = 15;
   size_t threads = 2;
 };

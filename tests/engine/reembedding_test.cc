@@ -407,8 +407,8 @@ TEST_F(ReembeddingTest, RandomStopsAndChangesEndAsIfIngestedWithTheNewModel) {
 }
 
 TEST_F(ReembeddingTest, WritersAndSearchersBesideItLoseNothing) {
-  Ingest(Documents(400, 1, 12));
-  new_.delay = std::chrono::microseconds(100);
+  Ingest(Documents(800, 1, 12));
+  new_.delay = std::chrono::microseconds(400);
   std::atomic<bool> stop{false};
   std::map<std::string, InputDocument> written = expected_;
   absl::Status refused;

@@ -121,7 +121,7 @@ TEST_F(ModelCommand, NamesFromFilesAreEscapedOnTerminals) {
 TEST_F(ModelCommand, CompletionKnowsTheCommandsBelow) {
   const std::string script = Cairn({"completion", "bash"}).out;
   EXPECT_THAT(script, HasSubstr("model) COMPREPLY=($(compgen -W \"inspect convert quantize "
-                                "synthesize\""));
+                                "synthesize distill\""));
   EXPECT_THAT(script, HasSubstr("--vocabulary"));
   const std::string fish = Cairn({"completion", "fish"}).out;
   EXPECT_THAT(fish, HasSubstr("-n '__cairn_is model' -a inspect"));

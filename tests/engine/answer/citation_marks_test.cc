@@ -80,7 +80,13 @@ TEST(CitationScanner, SpacesAroundMarksLeaveWhatAPersonWouldWrite) {
   for (const auto& [text, expected] : cases) EXPECT_EQ(Scan(text).text(), expected) << text;
 }
 
-TEST(CitationScanner, NulsAreDropped) { EXPECT_EQ(Scan(std::string_view("a\0b", 3)).text(), "ab"); }
+TEST(CitationScanner, NulsAreDroppedAndMakeNoMark) {
+  const std::string nul(1, '\0');
+  EXPECT_EQ(Scan("a" + nul + "b").text(), "ab");
+  const CitationScanner scanner = Scan("a[1" + nul + "2]");
+  EXPECT_EQ(scanner.text(), "a[12]");
+  EXPECT_THAT(scanner.marks(), IsEmpty());
+}
 
 // Text made of what marks are made of.
 std::string RandomText(std::mt19937* rng) {

@@ -308,7 +308,7 @@ class RandomAnswers : public GeneratedAnswer {
   size_t kept_ = 0, dropped_ = 0;
 
  private:
-  // Sentences of the prompt, some with a word in another's place, each with up to two marks.
+  // Sentences of the prompt, some with a word in another's place, each with some marks.
   static std::string Draft(const std::string& prompt, std::mt19937* rng) {
     const size_t begin = prompt.find("[1]");
     const std::string passages = prompt.substr(begin, prompt.rfind("Question:") - begin);
@@ -325,6 +325,12 @@ class RandomAnswers : public GeneratedAnswer {
         sentence.pop_back();
       }
       answer += sentence;
+      // Half of them cite the passage that they are from.
+      if ((*rng)() % 2 == 0) {
+        const size_t open = passages.rfind("\n\n[", span.begin);
+        const size_t mark = open == std::string::npos ? 0 : open + 2;
+        answer += passages.substr(mark, passages.find(']', mark) + 1 - mark);
+      }
       for (size_t n = (*rng)() % 3; n > 0; --n) {
         answer += "[" + std::to_string((*rng)() % 10) + "]";
       }

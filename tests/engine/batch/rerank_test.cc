@@ -76,6 +76,13 @@ TEST(RerankLists, ABadLineIsNamedOrCounted) {
   }
 }
 
+TEST(RerankLists, AScoreThatIsNoNumberIsAnError) {
+  std::string out;
+  BatchReport report;
+  const std::string input = "{\"query\": \"q\", \"passages\": [\"x\", \"not-a-number\"]}\n";
+  EXPECT_TRUE(absl::IsInternal(RunLists(input, &out, &report)));
+}
+
 class RerankRunTest : public ::testing::Test {
  protected:
   absl::Status Rerank(const std::string& corpus, size_t depth, TrecRun* run) {

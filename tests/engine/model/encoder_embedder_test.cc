@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -145,6 +146,37 @@ TEST_F(EncoderEmbedderTest, ACrossEncoderIsNoEmbedder) {
 }
 
 // all-MiniLM-L6-v2 where CAIRN_MINILM_DIR says it lies: every token's state against the reference.
+TEST_F(EncoderEmbedderTest, TokensGiveTheVectorsOfTheTextsTheyAreOf) {
+  directory_.Write("modules.json",
+                   R"([{"type":"m.Transformer","path":""},{"type":"m.Pooling","path":"p"}])");
+  directory_.Write("p/config.json", R"({"pooling_mode_mean_tokens":true})");
+  directory_.Write("sentence_bert_config.json", R"({"max_seq_length":7})");
+  directory_.Write("config_sentence_transformers.json", R"({"prompts":{"passage":"ba bb "}})");
+  const auto embedder = OpenEmbedder(directory_.path());
+  ASSERT_TRUE(embedder.ok()) << embedder.status();
+  const std::vector<std::string_view> texts = {"aa ab ac", "ab", "", "ab ab ab ab ab ab ab"};
+  std::vector<std::vector<uint32_t>> ids;
+  for (const std::string_view text : texts) {
+    std::vector<chunking::Token> tokens;
+    (*embedder)->tokenizer().Encode(text, &tokens);
+    for (ids.emplace_back(); const chunking::Token& token : tokens) ids.back().push_back(token.id);
+  }
+  const std::vector<absl::Span<const uint32_t>> spans(ids.begin(), ids.end());
+  std::vector<float> by_text(texts.size() * 64), by_token(texts.size() * 64, 9.0f);
+  const auto passage = TextKind::kPassage;
+  ASSERT_TRUE((*embedder)->Embed(passage, texts, absl::MakeSpan(by_text)).ok());
+  ASSERT_TRUE((*embedder)->EmbedTokens(passage, spans, absl::MakeSpan(by_token)).ok());
+  // Nothing but the prompt is no text where tokens are asked for.
+  std::fill(by_text.begin() + 2 * 64, by_text.begin() + 3 * 64, 0.0f);
+  EXPECT_EQ(by_token, by_text);
+
+  const std::vector<uint32_t> beyond = {1'000'000};
+  EXPECT_EQ(
+      (*embedder)->EmbedTokens(passage, {beyond}, absl::MakeSpan(by_token).subspan(0, 64)).code(),
+      absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE((*embedder)->EmbedTokens(passage, spans, absl::MakeSpan(by_token).subspan(1)).ok());
+}
+
 TEST(MiniLm, StatesAreThoseOfTheReference) {
   const char* directory = std::getenv("CAIRN_MINILM_DIR");
   std::ifstream file(cairn::testing::SharedDir() + "/models/minilm-expected/expected.json");

@@ -126,7 +126,7 @@ TEST_P(EncoderReferenceTest, FirstStatesAreThoseOfARunOfAll) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, EncoderReferenceTest, ::testing::ValuesIn(ReadEncoderReferences()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 TEST(Encoder, ThreadsGetTheSameStates) {
   const EncoderReference reference = cairn::testing::EncoderReferenceNamed("bert");
