@@ -1,7 +1,6 @@
 #include "engine/search.h"
 
 #include <algorithm>
-#include <chrono>
 #include <iterator>
 #include <optional>
 #include <utility>
@@ -10,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/preparation.h"
 #include "engine/reranking.h"
+#include "engine/stopwatch.h"
 #include "index/filter.h"
 #include "index/fusion.h"
 
@@ -23,18 +23,6 @@ constexpr size_t kMaxQueryBytes = 1 << 20;
 constexpr size_t kMinFusionDepth = 100;
 // Hits whose rows are read at once: what is held besides the response itself stays small.
 constexpr size_t kFetchBatch = 1000;
-
-class Stopwatch {
- public:
-  // Microseconds since the last call, or since construction.
-  double Lap() {
-    const auto now = std::chrono::steady_clock::now();
-    return std::chrono::duration<double, std::micro>(now - std::exchange(last_, now)).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 absl::Status CheckRequest(const SearchContext& context, const SearchRequest& request) {
   if (request.k < 1 || request.k > kMaxK) {

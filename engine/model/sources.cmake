@@ -4,6 +4,7 @@ list(APPEND CAIRN_MODEL_SOURCES
   model/cross_encoder.cc
   model/decoder.cc
   model/decoder_embedder.cc
+  model/decoder_forward.cc
   model/decoder_weights.cc
   model/default_model.S
   model/default_model.cc

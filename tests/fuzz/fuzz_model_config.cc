@@ -1,4 +1,5 @@
-// config.json of language models and encoders, and the files beside it: the settings of a model, its chat template, its vocabulary.
+// config.json of language models and encoders, and the files beside it: the settings of a model,
+// its chat template, its vocabulary.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
