@@ -84,8 +84,9 @@ TEST_F(AskTest, AModelsAnswerIsStreamedOrPrintedTheSame) {
 TEST_F(AskTest, AnInterruptEndsTheAnswerWhereItIs) {
   const std::string model = Model();
   for (const bool stream : {true, false}) {
+    // The most likely tokens go round in a circle without end, but make no text.
     Strings arguments = OnStore("ask", {"--model", model, "--max-tokens", "30000", "--seed", "5",
-                                        "--temperature", "1", "How many hearts?"});
+                                        "--temperature", stream ? "1" : "0", "How many hearts?"});
     if (!stream) arguments.push_back("--json");
     Process process(Options(arguments));
     if (stream) {

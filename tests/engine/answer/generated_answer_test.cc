@@ -409,7 +409,9 @@ TEST_F(RandomAnswers, CiteOnlyWhatSupportsThemInMusique) {
   ASSERT_TRUE(Open()->IngestPaths({data + "corpus.jsonl"}, {}).ok());
   OpenContext();
   std::vector<std::string> questions;
-  for (const Topic& topic : *ReadTopicsFile(data + "topics.tsv")) {
+  const auto topics = ReadTopicsFile(data + "topics.tsv");
+  ASSERT_TRUE(topics.ok()) << topics.status();
+  for (const Topic& topic : *topics) {
     if (questions.size() < 25) questions.push_back(topic.text);
   }
   AskAndCheck(questions);
