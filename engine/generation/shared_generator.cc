@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
@@ -49,30 +48,11 @@ absl::StatusOr<std::unique_ptr<SharedGenerator>> SharedGenerator::Open(
 absl::StatusOr<std::unique_ptr<SharedGenerator>> SharedGenerator::Create(
     std::unique_ptr<LanguageModel> model, std::unique_ptr<chunking::Tokenizer> tokenizer,
     std::optional<ChatTemplate> chat_template, const TextGeneratorOptions& options) {
-  for (const uint32_t token : options.end_tokens) {
-    if (token < model->vocabulary_size()) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("end token ", token, " is not in the model's vocabulary"));
-  }
-  std::unique_ptr<SharedGenerator> generator(new SharedGenerator());
-  const KvLayout layout = model->kv_layout();
-  const size_t pages = (model->context_length() + kKvPageTokens - 1) / kKvPageTokens + 1;
-  absl::StatusOr<std::unique_ptr<KvPool>> pool =
-      KvPool::Create(layout, options.kv_bytes > 0 ? options.kv_bytes : pages * layout.page_bytes());
-  if (!pool.ok()) return pool.status();
-  generator->model_ = std::move(model);
-  generator->tokenizer_ = std::move(tokenizer);
-  generator->chat_template_ = std::move(chat_template);
-  generator->end_tokens_ = options.end_tokens;
-  generator->pool_ = *std::move(pool);
-  generator->cache_ = std::make_unique<PrefixCache>(generator->pool_->max_pages());
-  SchedulerOptions scheduler_options;
-  scheduler_options.token_budget = options.token_budget;
-  absl::StatusOr<std::unique_ptr<Scheduler>> scheduler =
-      Scheduler::Create(generator->model_.get(), generator->tokenizer_.get(),
-                        generator->pool_.get(), generator->cache_.get(), scheduler_options);
-  if (!scheduler.ok()) return scheduler.status();
-  generator->service_ = std::make_unique<GenerationService>(*std::move(scheduler));
+  absl::StatusOr<GenerationParts> parts = MakeGenerationParts(
+      std::move(model), std::move(tokenizer), std::move(chat_template), options);
+  if (!parts.ok()) return parts.status();
+  std::unique_ptr<SharedGenerator> generator(new SharedGenerator(*std::move(parts)));
+  generator->service_ = std::make_unique<GenerationService>(std::move(generator->parts_.scheduler));
   return generator;
 }
 
@@ -86,7 +66,7 @@ absl::StatusOr<GenerationOutput> SharedGenerator::Generate(std::vector<uint32_t>
   request.prompt = std::move(prompt);
   request.options = options;
   std::vector<uint32_t>& ends = request.options.end_tokens;
-  ends.insert(ends.end(), end_tokens_.begin(), end_tokens_.end());
+  ends.insert(ends.end(), parts_.end_tokens.begin(), parts_.end_tokens.end());
   request.continues_prompt = continues;
   request.on_event = [exchange](const GenerationEvent& event) {
     absl::MutexLock lock(&exchange->mutex);

@@ -7,16 +7,17 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "chunking/text/tokenizer.h"
 #include "engine/generation/chat_template.h"
+#include "engine/generation/generation_parts.h"
 #include "engine/generation/generation_service.h"
 #include "engine/generation/text_generator.h"
 #include "engine/model/checkpoint.h"
 #include "engine/model/decoder.h"
-#include "engine/model/kv_cache.h"
 #include "engine/model/language_model.h"
 
 namespace cairn::engine {
@@ -40,24 +41,19 @@ class SharedGenerator {
                                             const GenerateOptions& options,
                                             const TextGenerator::Watch& watch = {});
 
-  size_t context_length() const { return model_->context_length(); }
-  const chunking::Tokenizer& tokenizer() const { return *tokenizer_; }
+  size_t context_length() const { return parts_.model->context_length(); }
+  const chunking::Tokenizer& tokenizer() const { return *parts_.tokenizer; }
   // Null where the model is not known to converse.
   const ChatTemplate* chat_template() const {
-    return chat_template_.has_value() ? &*chat_template_ : nullptr;
+    return parts_.chat_template.has_value() ? &*parts_.chat_template : nullptr;
   }
 
  private:
-  SharedGenerator() = default;
+  explicit SharedGenerator(GenerationParts parts) : parts_(std::move(parts)) {}
 
-  // In the order of their dependence.
+  // In the order of their dependence; the scheduler is the service's.
   std::unique_ptr<Checkpoint> checkpoint_;
-  std::unique_ptr<LanguageModel> model_;
-  std::unique_ptr<chunking::Tokenizer> tokenizer_;
-  std::optional<ChatTemplate> chat_template_;
-  std::vector<uint32_t> end_tokens_;
-  std::unique_ptr<KvPool> pool_;
-  std::unique_ptr<PrefixCache> cache_;
+  GenerationParts parts_;
   std::unique_ptr<GenerationService> service_;
 };
 

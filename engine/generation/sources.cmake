@@ -2,6 +2,7 @@ list(APPEND CAIRN_MODEL_SOURCES
   generation/active_sequence.cc
   generation/chat_template.cc
   generation/constrained_choice.cc
+  generation/generation_parts.cc
   generation/generation_service.cc
   generation/prefix_cache.cc
   generation/prompt_encoding.cc

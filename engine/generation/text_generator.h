@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -17,23 +18,12 @@
 #include "chunking/text/tokenizer.h"
 #include "engine/generation/chat_template.h"
 #include "engine/generation/constrained_choice.h"
+#include "engine/generation/generation_parts.h"
 #include "engine/generation/generation_request.h"
 #include "engine/generation/prefix_cache.h"
-#include "engine/generation/scheduler.h"
-#include "engine/model/kv_cache.h"
 #include "engine/model/language_model.h"
 
 namespace cairn::engine {
-
-struct TextGeneratorOptions {
-  // For keys and values of all texts together; 0: what one text of the model's whole context needs,
-  // and a page more. Memory is taken as it comes to be used.
-  uint64_t kv_bytes = 0;
-  size_t token_budget = 512;  // SchedulerOptions::token_budget
-  // Tokens that end a text, beside those that the tokenizer's end_of_generation names: what
-  // ModelConfig::end_tokens says.
-  std::vector<uint32_t> end_tokens;
-};
 
 // Generates one text at a time, on the caller's thread; for many at once there is
 // GenerationService. Keys and values of earlier texts are kept as far as there is room, so that
@@ -74,12 +64,12 @@ class TextGenerator {
                                                          absl::Span<const std::string> candidates,
                                                          bool end_of_text, bool per_token);
 
-  const LanguageModel& model() const { return *model_; }
-  const chunking::Tokenizer& tokenizer() const { return *tokenizer_; }
-  PrefixCache::Statistics cache_statistics() const { return cache_->statistics(); }
+  const LanguageModel& model() const { return *parts_.model; }
+  const chunking::Tokenizer& tokenizer() const { return *parts_.tokenizer; }
+  PrefixCache::Statistics cache_statistics() const { return parts_.cache->statistics(); }
 
  private:
-  TextGenerator() = default;
+  explicit TextGenerator(GenerationParts parts) : parts_(std::move(parts)) {}
 
   absl::StatusOr<std::vector<uint32_t>> EncodeChat(absl::Span<const ChatMessage> messages) const;
   absl::StatusOr<GenerationOutput> Run(std::vector<uint32_t> prompt, bool continues,
@@ -88,14 +78,7 @@ class TextGenerator {
                                                  absl::Span<const std::string> candidates,
                                                  bool end_of_text, bool per_token);
 
-  // In the order of their dependence.
-  std::unique_ptr<LanguageModel> model_;
-  std::unique_ptr<chunking::Tokenizer> tokenizer_;
-  std::optional<ChatTemplate> chat_template_;
-  std::vector<uint32_t> end_tokens_;
-  std::unique_ptr<KvPool> pool_;
-  std::unique_ptr<PrefixCache> cache_;
-  std::unique_ptr<Scheduler> scheduler_;
+  GenerationParts parts_;
 };
 
 }  // namespace cairn::engine

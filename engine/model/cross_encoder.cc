@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <new>
 #include <numeric>
 #include <string_view>
 #include <system_error>
@@ -69,7 +71,7 @@ class CrossEncoder : public Reranker {
     std::vector<uint32_t> ids =
         checkpoint_->tokenizer().EncodePrompt(query, chunking::ControlText::kAsText);
     const uint32_t separator = ids.back();
-    const size_t most = checkpoint_->max_tokens() / 2;
+    const size_t most = std::max<size_t>(2, checkpoint_->max_tokens() / 2);
     if (ids.size() > most) {
       ids.resize(most);
       ids.back() = separator;
@@ -97,7 +99,11 @@ class CrossEncoder : public Reranker {
     std::atomic<size_t> next{0};
     std::vector<absl::Status> statuses(std::max<size_t>(1, std::min(threads_, shares)));
     const auto work = [&](size_t worker) {
-      for (size_t share; (share = next++) < shares;) statuses[worker].Update(run(share));
+      try {
+        for (size_t share; (share = next++) < shares;) statuses[worker].Update(run(share));
+      } catch (const std::bad_alloc&) {
+        statuses[worker].Update(absl::ResourceExhaustedError("no memory for the passages"));
+      }
     };
     std::vector<std::thread> workers;
     for (size_t worker = 1; worker < statuses.size(); ++worker) {
@@ -125,6 +131,10 @@ class CrossEncoder : public Reranker {
     if (!status.ok()) return status;
     for (size_t i = 0; i < batch.size(); ++i) {
       encoder_->Classify(&states[i * width], &scores[batch[i]]);
+      if (!std::isfinite(scores[batch[i]])) {  // Could not be sorted by.
+        return absl::InvalidArgumentError(
+            "the model's scores are no finite numbers: damaged weights?");
+      }
     }
     return absl::OkStatus();
   }

@@ -107,7 +107,9 @@ class DecoderEmbedder : public Embedder {
       }
       const float* states = hidden.data();
       for (const Text& text : group) {
-        PoolStates(sentences_.pooling, states, text.ids.size(), dim(), text.out);
+        const absl::Status pooled =
+            PoolStates(sentences_.pooling, states, text.ids.size(), dim(), text.out);
+        if (!pooled.ok()) return pooled;
         states += text.ids.size() * dim();
       }
       return absl::OkStatus();

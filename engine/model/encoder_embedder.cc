@@ -102,7 +102,8 @@ class EncoderEmbedder : public Embedder {
     const float* from = states->data();
     for (const std::vector<uint32_t>& ids : tokens) {
       const size_t count = first_only ? std::min<size_t>(1, ids.size()) : ids.size();
-      PoolStates(checkpoint_->sentences().pooling, from, count, dim(), out);
+      status = PoolStates(checkpoint_->sentences().pooling, from, count, dim(), out);
+      if (!status.ok()) return status;
       from += count * dim();
       out += dim();
     }

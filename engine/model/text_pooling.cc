@@ -58,7 +58,8 @@ std::vector<uint32_t> TokensAround(const chunking::Tokenizer& tokenizer, const s
   return all;
 }
 
-void PoolStates(Pooling pooling, const float* states, size_t count, size_t dim, float* out) {
+absl::Status PoolStates(Pooling pooling, const float* states, size_t count, size_t dim,
+                        float* out) {
   size_t begin = 0, end = count;
   if (pooling == Pooling::kCls) end = std::min<size_t>(count, 1);
   if (pooling == Pooling::kLast && count > 0) begin = count - 1;
@@ -68,8 +69,12 @@ void PoolStates(Pooling pooling, const float* states, size_t count, size_t dim, 
   }
   double squares = 0;
   for (double x : sum) squares += x * x;
+  if (!std::isfinite(squares)) {
+    return absl::InvalidArgumentError("the model's states are no finite numbers: damaged weights?");
+  }
   const double scale = squares > 0 ? 1 / std::sqrt(squares) : 0;
   for (size_t d = 0; d < dim; ++d) out[d] = static_cast<float>(sum[d] * scale);
+  return absl::OkStatus();
 }
 
 }  // namespace cairn::engine

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "chunking/text/tokenizer.h"
 #include "engine/model/embedder.h"
@@ -33,8 +34,9 @@ std::vector<uint32_t> TokensFor(const chunking::Tokenizer& tokenizer, const std:
 std::vector<uint32_t> TokensAround(const chunking::Tokenizer& tokenizer, const std::string& prompt,
                                    absl::Span<const uint32_t> ids, size_t max_tokens);
 
-// out [dim] = the pooled states [count][dim], scaled to unit length; zeros of none.
-void PoolStates(Pooling pooling, const float* states, size_t count, size_t dim, float* out);
+// out [dim] = the pooled states [count][dim], scaled to unit length; zeros of none. InvalidArgument
+// where they are no finite numbers, as damaged weights make them.
+absl::Status PoolStates(Pooling pooling, const float* states, size_t count, size_t dim, float* out);
 
 }  // namespace cairn::engine
 

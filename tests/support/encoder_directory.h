@@ -2,6 +2,7 @@
 #ifndef CAIRN_TESTS_SUPPORT_ENCODER_DIRECTORY_H_
 #define CAIRN_TESTS_SUPPORT_ENCODER_DIRECTORY_H_
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -94,6 +95,18 @@ inline std::string WriteEncoder(const EncoderReference& reference, const TempDir
   dir.Write("tokenizer.json",
             EncoderTokenizerJson(EncoderVocabulary(reference.config.at("vocab_size"))));
   return dir.path();
+}
+
+// The same with a NaN in the first norm's bias, which every state depends on.
+inline void WriteDamagedEncoder(const EncoderReference& reference, const TempDir& dir) {
+  WriteEncoder(reference, dir);
+  cairn::engine::testing::SafetensorsBuilder builder;
+  for (const auto& [name, shape] : reference.tensors) {
+    std::vector<float> values = ReferenceWeights(name, shape);
+    if (name == "embeddings.LayerNorm.bias") values[1] = std::nanf("");
+    builder.Add(name, "F32", shape, cairn::engine::testing::BytesOf(values));
+  }
+  dir.Write("model.safetensors", builder.Build());
 }
 
 }  // namespace cairn::testing

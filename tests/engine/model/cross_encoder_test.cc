@@ -93,6 +93,16 @@ TEST_P(CrossEncoderTest, EmptyTextsAreScoredToo) {
   EXPECT_TRUE(Score("aa", {}).empty());
 }
 
+TEST_P(CrossEncoderTest, WeightsThatAreNoNumbersAreErrorsAndNoScores) {
+  cairn::testing::WriteDamagedEncoder(reference_, directory_);
+  const auto reranker = OpenReranker(directory_.path());
+  ASSERT_TRUE(reranker.ok()) << reranker.status();
+  std::vector<float> scores(2);
+  const absl::Status status = (*reranker)->Score("aa", {"ab", "ac"}, absl::MakeSpan(scores));
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("finite"));
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, CrossEncoderTest,
                          ::testing::Values("bert_classifier", "xlm_roberta_classifier"));
 

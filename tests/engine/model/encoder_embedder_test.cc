@@ -137,6 +137,16 @@ TEST_F(EncoderEmbedderTest, RoomOfAnotherSizeIsRefused) {
             absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(EncoderEmbedderTest, WeightsThatAreNoNumbersAreErrorsAndNoVectors) {
+  cairn::testing::WriteDamagedEncoder(cairn::testing::EncoderReferenceNamed("bert"), directory_);
+  const auto embedder = OpenEmbedder(directory_.path());
+  ASSERT_TRUE(embedder.ok()) << embedder.status();
+  std::vector<float> out((*embedder)->dim());
+  const absl::Status status = (*embedder)->Embed(TextKind::kQuery, {"aa"}, absl::MakeSpan(out));
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("finite"));
+}
+
 TEST_F(EncoderEmbedderTest, ACrossEncoderIsNoEmbedder) {
   const TempDir other;
   cairn::testing::WriteEncoder(cairn::testing::EncoderReferenceNamed("bert_classifier"), other);
