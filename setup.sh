@@ -9,9 +9,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 build_packages=(
   build-essential cmake ninja-build
-  libabsl-dev libbenchmark-dev libcli11-dev libdnnl-dev libfaiss-dev libgmock-dev libgtest-dev
-  libhnswlib-dev libicu-dev libopenblas-dev librocksdb-dev libsimdjson-dev libstemmer-dev
-  libxxhash-dev nlohmann-json3-dev)
+  libabsl-dev libbenchmark-dev libcli11-dev libcpp-httplib-dev libdnnl-dev libfaiss-dev
+  libgmock-dev libgrpc++-dev libgtest-dev libhnswlib-dev libicu-dev libopenblas-dev
+  libprotobuf-dev librocksdb-dev libsimdjson-dev libspdlog-dev libssl-dev libstemmer-dev
+  libxxhash-dev nlohmann-json3-dev prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc)
 demo_packages=(debian-reference-en debian-policy)
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }

@@ -5,26 +5,25 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/answer/extractive_answer.h"
 #include "engine/answer/generated_answer.h"
+#include "engine/collections.h"
 #include "engine/generation/shared_generator.h"
 #include "engine/ingest.h"
+#include "engine/maintenance.h"
 #include "engine/model/open_model.h"
 #include "engine/model/static_embedder.h"
+#include "engine/model_calls.h"
 #include "engine/preparation.h"
 #include "engine/reembedding.h"
 #include "engine/search.h"
 #include "index/store.h"
 #include "index/store_snapshot.h"
-#include "index/verify.h"
 
 namespace cairn {
 namespace {
-
-constexpr size_t kMaxProblemsKept = 1000;
 
 // A setting given for a collection that exists already must be the one it has.
 template <typename T>
@@ -59,23 +58,6 @@ absl::StatusOr<index::VectorEncoding> ParseVectorEncoding(const std::string& nam
 absl::StatusOr<std::unique_ptr<engine::Embedder>> OpenModel(const std::string& path) {
   if (path.empty()) return engine::StaticEmbedder::Default();
   return engine::OpenEmbedder(path);
-}
-
-// What there is of a collection that is being re-embedded.
-absl::StatusOr<std::optional<ReembeddingInfo>> DescribeReembedding(const index::Store& store,
-                                                                   const std::string& name) {
-  absl::StatusOr<index::ReembeddingRow> row = store.DescribeReembedding(name);
-  if (absl::IsNotFound(row.status())) return std::nullopt;
-  if (!row.ok()) return row.status();
-  ReembeddingInfo info;
-  info.model = row->model;
-  info.embedder_fingerprint = row->collection.settings.embedder_fingerprint;
-  info.dim = row->collection.settings.dim;
-  absl::StatusOr<uint64_t> documents =
-      index::CollectionRows(&store.rows(), row->collection.id, nullptr).CountDocuments();
-  if (!documents.ok()) return documents.status();
-  info.documents = *documents;
-  return info;
 }
 
 // InvalidArgument when no collection can have these settings.
@@ -150,20 +132,6 @@ struct Engine::Impl {
     absl::StatusOr<index::CollectionRow> row = store->Describe(name);
     if (!row.ok()) return row.status();
     return index::CollectionRows(&store->rows(), row->id, snapshot);
-  }
-
-  absl::Status ForEachCollection(absl::FunctionRef<absl::Status(index::Collection&)> run) {
-    absl::StatusOr<std::vector<std::string>> names = store->List();
-    if (!names.ok()) return names.status();
-    for (const std::string& name : *names) {
-      absl::StatusOr<std::shared_ptr<index::Collection>> found = store->Find(name);
-      if (absl::IsNotFound(found.status())) continue;  // Deleted meanwhile.
-      absl::Status s = found.status();
-      if (s.ok()) s = run(**found);
-      if (absl::IsNotFound(s)) continue;
-      if (!s.ok()) return absl::Status(s.code(), absl::StrCat(name, ": ", s.message()));
-    }
-    return absl::OkStatus();
   }
 
   // Begins an ingestion: checks its options, clears its report, finds or makes its collection.
@@ -260,6 +228,13 @@ absl::StatusOr<IngestReport> Engine::IngestDocuments(absl::Span<const InputDocum
   return engine::IngestDocuments(open->collection.get(), *open->preparation, documents, options);
 }
 
+absl::StatusOr<IngestReport> Engine::IngestStream(const DocumentSource& next,
+                                                  const IngestOptions& options) {
+  absl::StatusOr<Impl::Open> open = impl_->FindOrCreate(options);
+  if (!open.ok()) return open.status();
+  return engine::IngestStream(open->collection.get(), *open->preparation, next, options);
+}
+
 absl::Status Engine::CheckOptions(const IngestOptions& options) {
   if (absl::Status s = engine::CheckOptions(options); !s.ok()) return s;
   // Any model will do: none decides which settings there are.
@@ -290,6 +265,26 @@ absl::StatusOr<AskResponse> Engine::Ask(const AskRequest& request) const {
   }
   return engine::AnswerWithModel(context, generator, request);
 }
+
+absl::StatusOr<std::vector<std::vector<float>>> Engine::Embed(absl::Span<const std::string> texts,
+                                                              TextUse use) const {
+  return engine::EmbedTexts(*impl_->embedder, texts, use);
+}
+
+absl::StatusOr<std::vector<float>> Engine::Rerank(const std::string& query,
+                                                  absl::Span<const std::string> passages,
+                                                  const std::function<bool()>& is_cancelled) const {
+  if (impl_->reranker == nullptr) {
+    return absl::FailedPreconditionError(
+        "nothing to rerank with: open the store with a reranker (--reranker)");
+  }
+  return engine::ScorePassages(*impl_->reranker, query, passages, is_cancelled);
+}
+
+const std::string& Engine::embedder_fingerprint() const { return impl_->embedder->fingerprint(); }
+size_t Engine::embedder_dim() const { return impl_->embedder->dim(); }
+bool Engine::has_reranker() const { return impl_->reranker != nullptr; }
+bool Engine::has_generator() const { return impl_->generator != nullptr; }
 
 absl::StatusOr<StoredDocument> Engine::Get(std::string_view collection, std::string_view id) const {
   const std::shared_ptr<const index::RowSnapshot> snapshot = impl_->store->rows().TakeSnapshot();
@@ -370,58 +365,13 @@ absl::StatusOr<StoreInfo> Engine::Stats() const {
   absl::StatusOr<std::vector<std::string>> names = impl_->store->List();
   if (!names.ok()) return names.status();
   for (const std::string& name : *names) {
-    absl::StatusOr<std::shared_ptr<index::Collection>> found = impl_->store->Find(name);
-    if (absl::IsNotFound(found.status())) continue;  // Deleted meanwhile.
-    if (!found.ok()) return found.status();
-    const index::CollectionSettings& s = (*found)->settings();
-    const index::CollectionStats stats = (*found)->Stats();
-    CollectionInfo& c = info.collections.emplace_back();
-    c.name = name;
-    c.chunker = s.chunker;
-    c.chunk_tokens = s.chunk_tokens;
-    c.overlap_tokens = s.overlap_tokens;
-    c.analyzer = s.analyzer;
-    c.embedder_fingerprint = s.embedder_fingerprint;
-    c.dim = s.dim;
-    c.documents = stats.documents;
-    c.chunks = stats.chunks;
-    c.terms = stats.terms;
-    c.average_terms = stats.chunks == 0 ? 0
-                                        : static_cast<double>(stats.total_length) /
-                                              static_cast<double>(stats.chunks);
-    c.memory_bytes = stats.memory_bytes;
-    c.mapped_bytes = stats.mapped_bytes;
-    c.segments = stats.segments;
-    c.tail_chunks = stats.tail_chunks;
-    c.dead_chunks = stats.dead_chunks;
-    c.vector_index = index::VectorIndexKindName(s.vector_index);
-    c.vector_encoding = index::VectorEncodingName(s.vector_encoding);
-    absl::StatusOr<std::optional<ReembeddingInfo>> reembedding =
-        DescribeReembedding(*impl_->store, name);
-    if (!reembedding.ok()) return reembedding.status();
-    c.reembedding = *std::move(reembedding);
+    absl::StatusOr<CollectionInfo> collection =
+        engine::DescribeCollection(impl_->store.get(), name);
+    if (absl::IsNotFound(collection.status())) continue;  // Deleted meanwhile.
+    if (!collection.ok()) return collection.status();
+    info.collections.push_back(*std::move(collection));
   }
   return info;
-}
-
-absl::StatusOr<VerifyResult> Engine::Verify(bool deep) const {
-  VerifyResult result;
-  index::VerifyReport report;
-  absl::Status s = impl_->store->Verify(
-      deep,
-      [&](const std::string& problem) {
-        if (result.problems.size() < kMaxProblemsKept) result.problems.push_back(problem);
-      },
-      &report);
-  if (!s.ok()) return s;
-  result.collections = report.collections;
-  result.documents = report.documents;
-  result.chunks = report.chunks;
-  result.vectors = report.vectors;
-  result.terms = report.terms;
-  result.segments = report.segments;
-  result.problem_count = report.problems;
-  return result;
 }
 
 absl::Status Engine::AwaitSeals(std::string_view collection) {
@@ -429,21 +379,59 @@ absl::Status Engine::AwaitSeals(std::string_view collection) {
   return found.ok() ? (*found)->AwaitSeals() : found.status();
 }
 
-absl::Status Engine::Compact() {
-  absl::Status s = impl_->ForEachCollection([](index::Collection& c) { return c.Compact(); });
-  return s.ok() ? impl_->store->rows().CompactAll() : s;
-}
-
-absl::Status Engine::Reindex() {
-  return impl_->ForEachCollection([](index::Collection& c) { return c.Reindex(); });
-}
-
-absl::Status Engine::Snapshot(const std::string& destination) {
-  return impl_->store->Snapshot(destination);
-}
-
 absl::Status Engine::Restore(const std::string& snapshot, const std::string& store_directory) {
   return index::RestoreStore(snapshot, store_directory);
+}
+
+absl::StatusOr<DocumentPage> Engine::ListDocuments(std::string_view collection,
+                                                   std::string_view after, size_t limit,
+                                                   std::string_view filter,
+                                                   size_t max_scanned) const {
+  absl::StatusOr<index::CollectionRows> rows = impl_->FindRows(collection, nullptr);
+  if (!rows.ok()) return rows.status();
+  return engine::ListDocuments(*rows, after, limit, filter, max_scanned);
+}
+
+absl::StatusOr<CollectionInfo> Engine::CreateCollection(std::string_view name,
+                                                        const CollectionOptions& options,
+                                                        const CollectionNotes& notes) {
+  if (absl::Status s = engine::CheckNotes(notes); !s.ok()) return s;
+  absl::StatusOr<index::CollectionSettings> settings = NewSettings(options, *impl_->embedder);
+  if (!settings.ok()) return settings.status();
+  absl::Status s = impl_->store->Create(name, *settings, engine::ToRemarks(notes)).status();
+  if (!s.ok()) return s;
+  return DescribeCollection(name);
+}
+
+absl::StatusOr<CollectionInfo> Engine::DescribeCollection(std::string_view name) const {
+  return engine::DescribeCollection(impl_->store.get(), std::string(name));
+}
+
+absl::Status Engine::SetCollectionNotes(std::string_view name, const CollectionNotes& notes) {
+  if (absl::Status s = engine::CheckNotes(notes); !s.ok()) return s;
+  return impl_->store->SetRemarks(name, engine::ToRemarks(notes));
+}
+
+absl::StatusOr<std::vector<std::string>> Engine::ListCollections(std::string_view prefix,
+                                                                 std::string_view after,
+                                                                 size_t limit) const {
+  return impl_->store->List(prefix, after, limit);
+}
+
+absl::StatusOr<VerifyResult> Engine::Verify(bool deep, const MaintenanceOptions& options) const {
+  return engine::VerifyStore(impl_->store.get(), deep, options);
+}
+
+absl::Status Engine::Compact(const MaintenanceOptions& options) {
+  return engine::CompactStore(impl_->store.get(), options);
+}
+
+absl::Status Engine::Reindex(const MaintenanceOptions& options) {
+  return engine::ReindexStore(impl_->store.get(), options);
+}
+
+absl::Status Engine::Snapshot(const std::string& destination, const MaintenanceOptions& options) {
+  return engine::SnapshotStore(impl_->store.get(), destination, options);
 }
 
 std::string_view Version() { return CAIRN_VERSION; }

@@ -17,6 +17,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -85,6 +87,17 @@ struct IngestProgress {
 
 struct IngestReport;
 
+// What became of one document of a stream.
+struct IngestOutcome {
+  enum class Kind : uint8_t { kCreated, kReplaced, kUnchanged, kRefused };
+  uint64_t sequence = 0;  // Of the document in the stream, from 1.
+  std::string document_id;
+  Kind kind = Kind::kRefused;
+  uint64_t first_chunk = 0;  // Its chunks have the ids from this one on; 0: none.
+  uint32_t chunk_count = 0;
+  std::string reason;  // kRefused: why.
+};
+
 struct IngestOptions {
   std::string collection = "default";
   CollectionOptions create;
@@ -102,6 +115,14 @@ struct IngestOptions {
   std::function<void(const IngestProgress&)> on_progress;
   // A document's rows are on disk: no crash loses it from here on.
   std::function<void(const std::string& document_id)> on_durable;
+  // IngestStream only. Called in the order of the documents, once for each, when it is durable or
+  // refused and all before it are.
+  std::function<void(const IngestOutcome&)> on_outcome;
+  // Asked many times a second, by a thread of its own; true ends the ingestion with Cancelled.
+  // Work on its way is dropped; what is durable stays.
+  std::function<bool()> is_cancelled;
+  // Workers run at a low scheduling priority (nice), so that searches come first.
+  bool background = false;
   // Filled in on return, after an error too: then it tells what is stored nevertheless.
   IngestReport* report = nullptr;
 };
@@ -130,6 +151,13 @@ struct InputDocument {
   std::string format = "text";  // "text", "markdown", "html"
 };
 
+// Gives the next document; nullopt: there are no more. May block: what it gave before becomes
+// durable meanwhile. An error stops the ingestion and is returned.
+using DocumentSource = std::function<absl::StatusOr<std::optional<InputDocument>>()>;
+
+// What a text is to a search: models that were trained so embed the two kinds differently.
+enum class TextUse : uint8_t { kQuery, kPassage };
+
 // ---------------------------------------------------------------------------------- search
 
 enum class SearchMode : uint8_t { kHybrid, kLexical, kVector };
@@ -155,6 +183,8 @@ struct SearchRequest {
   std::optional<size_t> rerank;
   float k1 = 0.9f;
   float b = 0.4f;
+  // Asked often, by several threads at once; true ends the search soon, with Cancelled. Optional.
+  std::function<bool()> is_cancelled;
 };
 
 struct SearchComponent {
@@ -265,8 +295,13 @@ struct AskRequest {
   std::function<void(std::string_view)> on_text;
   std::function<void(const AnswerSentence&)> on_sentence;
   std::function<void(const AskUsage&, const AskTimings&)> on_usage;
-  // Asked many times a second while text is written; true ends the answer where it is.
+  // Asked many times a second, by several threads at once. True ends a text that is being written
+  // where it is (AnswerFinish::kCancelled); before there is one, and an extractive answer at any
+  // time, the call ends with Cancelled.
   std::function<bool()> is_cancelled;
+  // Generated: answers of different scopes share no cached prefixes, so that the time to a first
+  // token tells one tenant nothing about another's prompts.
+  std::string cache_scope;
 };
 
 enum class AnswerFinish : uint8_t {
@@ -291,6 +326,14 @@ struct AskResponse {
 
 // ---------------------------------------------------------------------------------- the rest
 
+// What its owner says of a collection; kept with it, of no meaning to the engine.
+struct CollectionNotes {
+  std::string description;  // UTF-8 without NUL, at most 4,096 bytes.
+  // At most 64. Names of 1 to 63 bytes of [a-z0-9_.-]; values of at most 255 bytes of UTF-8 without
+  // NUL.
+  std::map<std::string, std::string> labels;
+};
+
 struct StoredChunk {
   uint64_t id = 0;
   size_t begin = 0;
@@ -307,6 +350,26 @@ struct StoredDocument {
   std::string media_type;
   Metadata metadata;
   std::vector<StoredChunk> chunks;
+};
+
+// What a list tells of a document.
+struct DocumentSummary {
+  std::string id;
+  std::string title;
+  std::string source_uri;
+  std::string media_type;
+  Metadata metadata;
+  uint64_t text_bytes = 0;   // Of the normalised text.
+  uint32_t chunk_count = 0;  // Chunks first_chunk .. first_chunk + chunk_count - 1.
+  uint64_t first_chunk = 0;
+};
+
+struct DocumentPage {
+  std::vector<DocumentSummary> documents;  // By id, in byte order.
+  // What to pass as `after` for the next page. Beyond the last of `documents` where others were
+  // looked at that do not match.
+  std::string next_after;
+  bool complete = false;  // Nothing comes after `next_after`.
 };
 
 struct ReembedProgress {
@@ -359,12 +422,32 @@ struct CollectionInfo {
   std::string vector_index;
   std::string vector_encoding;
   std::optional<ReembeddingInfo> reembedding;
+  CollectionNotes notes;
+  // Unix milliseconds; 0: not known, as of collections made before this was kept.
+  int64_t create_time_ms = 0;
+  int64_t update_time_ms = 0;  // Of the notes.
 };
 
 struct StoreInfo {
   std::string uuid;
   uint64_t disk_bytes = 0;
   std::vector<CollectionInfo> collections;
+};
+
+// How far long work is. Units go with the stage: "segments" are chunks to be indexed (Compact,
+// Reindex), segment files (Verify, Snapshot); "tables" bytes of table files; "rows" rows (Verify).
+struct MaintenanceProgress {
+  std::string stage;
+  uint64_t done = 0;
+  uint64_t total = 0;  // 0: not known.
+};
+
+struct MaintenanceOptions {
+  std::string collection;  // Compact, Reindex, Verify: only this one; empty: all.
+  // Called on the caller's thread.
+  std::function<void(const MaintenanceProgress&)> on_progress;
+  // When it becomes true, the call ends soon, with Cancelled, and the store is sound. May be null.
+  const std::atomic<bool>* cancel = nullptr;
 };
 
 struct VerifyResult {
@@ -383,7 +466,8 @@ struct VerifyResult {
 //
 // Errors are absl::Status: NotFound (store, collection, document), InvalidArgument (a request or
 // filter; the message points at the place), FailedPrecondition (store locked, newer format,
-// collection made with other settings), ResourceExhausted (disk full), DataLoss (damage).
+// collection made with other settings), ResourceExhausted (disk full), DataLoss (damage), Cancelled
+// (where the caller said so).
 class Engine {
  public:
   static absl::StatusOr<std::unique_ptr<Engine>> Open(const std::string& store_directory,
@@ -401,6 +485,13 @@ class Engine {
                                            const IngestOptions& options);
   absl::StatusOr<IngestReport> IngestDocuments(absl::Span<const InputDocument> documents,
                                                const IngestOptions& options);
+  // Takes documents one after the other from `next`, which is called on this thread, and reports
+  // each to options.on_outcome. Whatever ends the stream early (an error of `next`, is_cancelled)
+  // drops what is on its way at once; what is durable stays, and has been reported by then. In
+  // strict mode the documents before the first refused one are written, and it is the last one
+  // reported. Memory is bounded: documents are asked for as room becomes free.
+  absl::StatusOr<IngestReport> IngestStream(const DocumentSource& next,
+                                            const IngestOptions& options);
   // InvalidArgument when an ingestion into a new collection would be refused for its options. Needs
   // no store, so that a mistake need not leave an empty one behind.
   static absl::Status CheckOptions(const IngestOptions& options);
@@ -412,15 +503,59 @@ class Engine {
   // model's context; FailedPrecondition for a generated answer without a model.
   absl::StatusOr<AskResponse> Ask(const AskRequest& request) const;
 
+  // The vectors [embedder_dim()] of the texts, of unit length; all zeros for a text without any
+  // known token. What is too long for the model is cut. InvalidArgument, naming the text, for one
+  // longer than 1 MiB or not UTF-8.
+  absl::StatusOr<std::vector<std::vector<float>>> Embed(absl::Span<const std::string> texts,
+                                                        TextUse use) const;
+  // How well each passage answers the query: higher is better, only scores of one query compare.
+  // FailedPrecondition without a reranker; InvalidArgument as Embed; Cancelled, soon, when
+  // `is_cancelled` (optional, asked often, by several threads at once) says so.
+  absl::StatusOr<std::vector<float>> Rerank(const std::string& query,
+                                            absl::Span<const std::string> passages,
+                                            const std::function<bool()>& is_cancelled = {}) const;
+  // Collections with another fingerprint can only be searched lexically.
+  const std::string& embedder_fingerprint() const;
+  size_t embedder_dim() const;
+  bool has_reranker() const;
+  bool has_generator() const;
+
   absl::StatusOr<StoredDocument> Get(std::string_view collection, std::string_view id) const;
   // Ids in byte order after `after` (exclusive), at most `limit`, that match the filter.
   absl::StatusOr<std::vector<std::string>> List(std::string_view collection, std::string_view after,
                                                 size_t limit, std::string_view filter) const;
+  // The same with what their rows say of them. Looks at `max_scanned` documents at most, matching
+  // or not, so that a filter that matches few costs no more than a page of others does.
+  // InvalidArgument for `max_scanned` 0, which would never come to an end.
+  absl::StatusOr<DocumentPage> ListDocuments(
+      std::string_view collection, std::string_view after, size_t limit, std::string_view filter,
+      size_t max_scanned = std::numeric_limits<size_t>::max()) const;
+
+  // Makes an empty collection for the engine's embedder. AlreadyExists; InvalidArgument for a bad
+  // name, options or notes. An ingestion makes the collection that it names, if there is none.
+  absl::StatusOr<CollectionInfo> CreateCollection(std::string_view name,
+                                                  const CollectionOptions& options,
+                                                  const CollectionNotes& notes);
+  // Reads the collection's index into memory if nothing has yet.
+  absl::StatusOr<CollectionInfo> DescribeCollection(std::string_view name) const;
+  // Replaces the notes, durably. InvalidArgument.
+  absl::Status SetCollectionNotes(std::string_view name, const CollectionNotes& notes);
   // Names of the collections, ascending.
   absl::StatusOr<std::vector<std::string>> ListCollections() const;
+  // At most `limit` of those after `after` (exclusive) that begin with `prefix`.
+  absl::StatusOr<std::vector<std::string>> ListCollections(std::string_view prefix,
+                                                           std::string_view after,
+                                                           size_t limit) const;
   // deleted[i]: ids[i] existed. Durable on return, and seen by the next search.
   absl::StatusOr<std::vector<bool>> Delete(std::string_view collection,
                                            absl::Span<const std::string> ids);
+  // Deletes it with all its documents, in one durable step: whatever happens it is there whole or
+  // gone. Takes milliseconds, however large it is, and longer only where a batch is being written
+  // to it, or built from it: builds are stopped, batches waited for. Searches at work on it end as
+  // they began. Segment files go at once; the room of the rows comes back when the table files are
+  // compacted, sooner or later in the background, or by Compact. Until it returns other requests
+  // that begin wait. A re-embedding that is not complete goes first, in a step of its own;
+  // FailedPrecondition while Reembed runs.
   absl::Status DeleteCollection(std::string_view collection);
 
   // Replaces the vectors of a collection by those of another model. Searches and ingestion go on
@@ -434,21 +569,26 @@ class Engine {
 
   absl::StatusOr<StoreInfo> Stats() const;
   // Checks every row, and that the segments are those that belong to them; `deep` reads the
-  // segments through and compares them with the rows.
-  absl::StatusOr<VerifyResult> Verify(bool deep = false) const;
+  // segments through and compares them with the rows. Of one collection, that and nothing shared:
+  // not the table files as such, not what belongs to no collection.
+  absl::StatusOr<VerifyResult> Verify(bool deep = false,
+                                      const MaintenanceOptions& options = {}) const;
 
   // Waits until every full tail of the collection is sealed into a segment. An error tells why one
   // cannot be (a full disk); nothing is lost by that.
   absl::Status AwaitSeals(std::string_view collection);
   // Makes one segment of each collection, without deleted chunks, and compacts the rows. The
-  // fastest to search; takes as long as building the index once. Searches and ingestion go on.
-  absl::Status Compact();
-  // Builds every segment anew from rows alone. Searches go on, ingestion waits.
-  absl::Status Reindex();
+  // fastest to search; takes as long as building the index once. Searches and ingestion go on. Of
+  // one collection, its segment only: the rows are everybody's. Cancelled, it leaves done what was
+  // done, collection by collection.
+  absl::Status Compact(const MaintenanceOptions& options = {});
+  // Builds every segment anew from rows alone. Searches go on, ingestion into the collection that
+  // is being rebuilt waits. Cancelled, it leaves the segments that there were.
+  absl::Status Reindex(const MaintenanceOptions& options = {});
   // Copies the store as it is at one moment into `destination`, which must not exist or be empty.
   // Files that never change are shared (hard links) where the file system allows it. Searches and
-  // ingestion go on.
-  absl::Status Snapshot(const std::string& destination);
+  // ingestion go on. Cancelled, it leaves nothing behind. InvalidArgument for one collection only.
+  absl::Status Snapshot(const std::string& destination, const MaintenanceOptions& options = {});
   // Makes a new store at `store_directory` (must not exist, or be empty) from a snapshot, which
   // stays independent of it.
   static absl::Status Restore(const std::string& snapshot, const std::string& store_directory);

@@ -43,13 +43,15 @@ class PipelineHandler : public chunking::DocumentHandler {
   // Whether the pipeline wants no more: its fault, or strict mode's wish, and not the input's.
   bool stopped() const { return stopped_; }
 
- private:
+ protected:
   absl::Status Keep(absl::Status status) {
     stopped_ = stopped_ || !status.ok();
     return status;
   }
 
   IngestPipeline* const pipeline_;
+
+ private:
   bool stopped_ = false;
 };
 
@@ -161,7 +163,7 @@ class InputHandler : public PipelineHandler {
   }
 
   absl::Status OnIssue(const chunking::ReadIssue& issue) override {
-    return PipelineHandler::OnIssue({Name(), issue.line, issue.reason});
+    return Keep(pipeline_->Refuse(input_->id, {Name(), issue.line, issue.reason}));
   }
 
   absl::Status Refuse(std::string reason) { return OnIssue({"", 0, std::move(reason)}); }
@@ -257,6 +259,29 @@ absl::StatusOr<IngestReport> IngestDocuments(index::Collection* collection,
     s = IngestInput(d, options, &pipeline);
     if (!s.ok()) break;
     bytes += d.text.size();
+    pipeline.SetBytes(bytes, 0);
+  }
+  return Finish(&pipeline, options, s, bulk.has_value() ? &*bulk : nullptr);
+}
+
+absl::StatusOr<IngestReport> IngestStream(index::Collection* collection,
+                                          const Preparation& preparation,
+                                          const DocumentSource& next,
+                                          const IngestOptions& options) {
+  std::optional<index::Collection::BulkLoad> bulk;
+  if (options.bulk) bulk.emplace(collection);
+  IngestPipeline pipeline(collection, &preparation, &options, IngestPipeline::Mode::kStream);
+  absl::Status s;
+  uint64_t bytes = 0;
+  while (s.ok()) {
+    absl::StatusOr<std::optional<InputDocument>> document = next();
+    if (!document.ok()) {
+      s = document.status();
+      pipeline.Abandon(s);
+    }
+    if (!document.ok() || !document->has_value()) break;
+    bytes += (*document)->text.size();
+    s = IngestInput(**document, options, &pipeline);
     pipeline.SetBytes(bytes, 0);
   }
   return Finish(&pipeline, options, s, bulk.has_value() ? &*bulk : nullptr);

@@ -16,8 +16,8 @@ namespace cairn::engine {
 // InvalidArgument when nothing could be ingested with these options, whatever the collection.
 absl::Status CheckOptions(const IngestOptions& options);
 
-// Engine::IngestPaths and Engine::IngestDocuments over an open collection, with
-// options that CheckOptions accepts.
+// Engine::IngestPaths, Engine::IngestDocuments and Engine::IngestStream over an open collection,
+// with options that CheckOptions accepts.
 absl::StatusOr<IngestReport> IngestPaths(index::Collection* collection,
                                          const Preparation& preparation,
                                          absl::Span<const std::string> paths,
@@ -26,6 +26,10 @@ absl::StatusOr<IngestReport> IngestDocuments(index::Collection* collection,
                                              const Preparation& preparation,
                                              absl::Span<const InputDocument> documents,
                                              const IngestOptions& options);
+
+absl::StatusOr<IngestReport> IngestStream(index::Collection* collection,
+                                          const Preparation& preparation,
+                                          const DocumentSource& next, const IngestOptions& options);
 
 }  // namespace cairn::engine
 

@@ -1,5 +1,7 @@
 #include "engine/ingest_pipeline.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <functional>
@@ -10,6 +12,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "chunking/readers/text_checks.h"
 #include "engine/batch/batch_plan.h"
 #include "engine/document_checks.h"
@@ -23,6 +26,10 @@ constexpr size_t kDocumentOverhead = 1024;
 constexpr BatchLimits kBatch = {32, 4096};
 // Chunks are sorted by length among so many.
 constexpr size_t kWindowBatches = 8;
+// How often a caller is asked whether it still wants the ingestion.
+constexpr absl::Duration kCancellationPoll = absl::Milliseconds(10);
+// What is added to the niceness of workers in the background.
+constexpr int kBackgroundNice = 10;
 
 int WorkerCount(int asked) {
   if (asked > 0) return asked;
@@ -40,26 +47,43 @@ IngestIssue IssueOf(const chunking::Document& document, std::string reason) {
   return issue;
 }
 
+IngestOutcome::Kind KindOf(index::WriteOutcome outcome) {
+  switch (outcome) {
+    case index::WriteOutcome::kCreated:
+      return IngestOutcome::Kind::kCreated;
+    case index::WriteOutcome::kReplaced:
+      return IngestOutcome::Kind::kReplaced;
+    case index::WriteOutcome::kUnchanged:
+      break;
+  }
+  return IngestOutcome::Kind::kUnchanged;
+}
+
 }  // namespace
 
 // Prepared documents weigh a few times their text. A batch is one sync for many acknowledgements,
 // and a bounded wait for each. During a bulk load it is a sorted table file, worth its while when
 // large. Whatever is in flight comes to be written: the limits of the one are beyond the least of
-// the other, in bytes as in documents (which count kDocumentOverhead at least).
-IngestPipeline::Limits IngestPipeline::LimitsOf(const IngestOptions& options) {
+// the other, in bytes as in documents (which count kDocumentOverhead at least). A stream's batches
+// are small: a batch being written is what a cancelled one waits for, and its acknowledgements are
+// awaited.
+IngestPipeline::Limits IngestPipeline::LimitsOf(const IngestOptions& options, Mode mode) {
   constexpr size_t kMiB = size_t{1} << 20;
   if (options.bulk) return {64 * kMiB, 64 << 10, 32 * kMiB, 64 << 10, 24 * kMiB};
+  if (mode == Mode::kStream) return {16 * kMiB, 4096, kMiB / 2, 512, 0};
   return {16 * kMiB, 4096, 4 * kMiB, 512, 0};
 }
 
 IngestPipeline::IngestPipeline(index::Collection* collection, const Preparation* preparation,
-                               const IngestOptions* options)
+                               const IngestOptions* options, Mode mode)
     : collection_(collection),
       preparation_(preparation),
       options_(options),
-      limits_(LimitsOf(*options)),
+      mode_(mode),
+      limits_(LimitsOf(*options, mode)),
       workers_wanted_(static_cast<size_t>(WorkerCount(options->threads))),
-      start_(std::chrono::steady_clock::now()) {
+      start_(std::chrono::steady_clock::now()),
+      cancellation_([this] { return stopped_.load(std::memory_order_relaxed); }) {
   StartThreads();
 }
 
@@ -68,6 +92,7 @@ void IngestPipeline::StartThreads() {
   workers_.reserve(asked);
   try {
     writer_ = std::thread([this] { Write(); });
+    if (options_->is_cancelled) watcher_ = std::thread([this] { Watch(); });
     while (workers_.size() < asked) workers_.emplace_back([this] { Work(); });
   } catch (const std::system_error& e) {
     if (workers_.empty()) {
@@ -97,15 +122,17 @@ bool IngestPipeline::HasWork() const {
 }
 
 bool IngestPipeline::CanWrite() const {
-  return !status_.ok() || (closed_ && next_write_ == submitted_) ||
-         (!done_.empty() && done_.begin()->first == next_write_ &&
-          (closed_ || done_bytes_ >= limits_.least_group_bytes));
+  if (!status_.ok() || (closed_ && next_write_ == submitted_)) return true;
+  if (done_.empty() || done_.begin()->first != next_write_) return false;
+  const bool all = mode_ == Mode::kStream && done_.size() == submitted_ - next_write_;
+  return closed_ || all || done_bytes_ >= limits_.least_group_bytes;
 }
 
 absl::Status IngestPipeline::Submit(chunking::Document document) {
   for (const auto& [name, value] : options_->metadata) document.metadata[name] = value;
   if (const absl::Status s = CheckDocument(document); !s.ok()) {
-    return Report(IssueOf(document, std::string(s.message())));
+    IngestIssue issue = IssueOf(document, std::string(s.message()));
+    return Refuse(std::move(document.id), std::move(issue));
   }
   absl::MutexLock lock(&mutex_);
   mutex_.Await(absl::Condition(this, &IngestPipeline::CanSubmit));
@@ -130,6 +157,24 @@ absl::Status IngestPipeline::Report(IngestIssue issue) {
       issue.source, issue.line > 0 ? absl::StrCat(":", issue.line) : "", ": ", issue.reason));
 }
 
+absl::Status IngestPipeline::Refuse(std::string document_id, IngestIssue issue) {
+  if (mode_ == Mode::kFiles) return Report(std::move(issue));
+  Done done;
+  done.refused =
+      issue.line > 0 ? absl::StrCat("line ", issue.line, ": ", issue.reason) : issue.reason;
+  done.bytes = document_id.size() + done.refused->size() + kDocumentOverhead;
+  done.prepared.document.id = std::move(document_id);
+  {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(this, &IngestPipeline::CanSubmit));
+    if (!status_.ok()) return status_;
+    done.sequence = submitted_++;
+    bytes_in_flight_ += done.bytes;
+    AddDone(std::move(done));
+  }
+  return Report(std::move(issue));
+}
+
 void IngestPipeline::SetBytes(uint64_t read, uint64_t total) {
   absl::MutexLock lock(&report_mutex_);
   report_.bytes = read;
@@ -144,6 +189,7 @@ IngestReport IngestPipeline::report() const {
 void IngestPipeline::Fail(const absl::Status& status) {
   absl::MutexLock lock(&mutex_);
   if (status_.ok()) status_ = status;
+  stopped_ = true;
 }
 
 absl::Status IngestPipeline::Finish() {
@@ -155,6 +201,11 @@ absl::Status IngestPipeline::Finish() {
     if (t.joinable()) t.join();
   }
   if (writer_.joinable()) writer_.join();
+  {
+    absl::MutexLock lock(&mutex_);
+    finished_ = true;
+  }
+  if (watcher_.joinable()) watcher_.join();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start_;
   absl::MutexLock lock(&mutex_);
   absl::MutexLock report_lock(&report_mutex_);
@@ -170,29 +221,32 @@ size_t IngestPipeline::CostOf(const DraftChunk& chunk) const {
   return preparation_->CutTokens(c.token_count);
 }
 
-void IngestPipeline::AddDone(uint64_t sequence, Done done) {
+void IngestPipeline::AddDone(Done done) {
   done_bytes_ += done.bytes;
+  const uint64_t sequence = done.sequence;
   done_.emplace(sequence, std::move(done));
 }
 
 absl::Status IngestPipeline::Cut(Job job) {
   auto draft = std::make_shared<Draft>();
-  draft->sequence = job.sequence;
   Done& done = draft->done;
+  done.sequence = job.sequence;
   done.bytes = job.bytes;
   std::string hash = index::ContentHash(job.document);
-  absl::StatusOr<bool> current = collection_->IsCurrent(job.document.id, hash);
+  absl::StatusOr<std::optional<index::ChunkRange>> current =
+      collection_->FindCurrent(job.document.id, hash);
   if (!current.ok()) return current.status();
   done.current = *current;
-  if (done.current) {
+  if (done.current.has_value()) {
     done.prepared.document = std::move(job.document);
     done.prepared.content_hash = std::move(hash);
   } else {
-    done.prepared = preparation_->Cut(std::move(job.document), std::move(hash));
+    done.prepared = preparation_->Cut(std::move(job.document), std::move(hash), &cancellation_);
+    if (absl::Status s = cancellation_.Check(); !s.ok()) return s;
   }
   draft->missing = done.prepared.chunks.size();
   absl::MutexLock lock(&mutex_);
-  if (draft->missing == 0) AddDone(draft->sequence, std::move(done));
+  if (draft->missing == 0) AddDone(std::move(done));
   for (size_t i = 0; i < draft->missing; ++i) {
     waiting_.push_back({draft, i});
     waiting_cost_ += CostOf(waiting_.back());
@@ -212,7 +266,7 @@ absl::Status IngestPipeline::Embed(const Batch& batch) {
   embed_seconds_ += took.count();
   ++embed_calls_;
   for (const DraftChunk& c : batch) {
-    if (--c.draft->missing == 0) AddDone(c.draft->sequence, std::move(c.draft->done));
+    if (--c.draft->missing == 0) AddDone(std::move(c.draft->done));
   }
   return absl::OkStatus();
 }
@@ -251,6 +305,9 @@ bool IngestPipeline::TakeTask(Task* task) {
 }
 
 void IngestPipeline::Work() {
+  // Of this thread alone, as Linux has it. Without leave to change it, it stays as it is.
+  if (options_->background) [[maybe_unused]]
+    const int niceness = nice(kBackgroundNice);
   while (true) {
     Task task;
     if (!TakeTask(&task)) return;
@@ -307,60 +364,95 @@ absl::Status IngestPipeline::CheckDuplicate(Done* done) {
   const IngestIssue issue =
       IssueOf(document, absl::StrCat("duplicate id \"", document.id,
                                      "\": it replaces the document of that id read before"));
-  if (absl::Status s = Report(issue); !s.ok()) return s;
-  if (!done->current) return absl::OkStatus();
+  if (absl::Status s = Report(issue); !s.ok()) {
+    done->refused = issue.reason;
+    return s;
+  }
+  if (!done->current.has_value()) return absl::OkStatus();
   // It equals what was stored when a worker looked, but its predecessor in this run may differ.
   absl::StatusOr<index::PreparedDocument> prepared = preparation_->Prepare(
-      std::move(done->prepared.document), std::move(done->prepared.content_hash));
+      std::move(done->prepared.document), std::move(done->prepared.content_hash), &cancellation_);
   if (!prepared.ok()) return prepared.status();
   done->prepared = *std::move(prepared);
-  done->current = false;
+  done->current.reset();
   return absl::OkStatus();
 }
 
 absl::Status IngestPipeline::CommitGroup(std::vector<Done> group) {
   std::vector<index::PreparedDocument> documents;
   documents.reserve(group.size());
-  std::vector<std::string> durable;  // In order, with those that were so before.
-  uint64_t unchanged = 0;
-  absl::Status duplicate;
+  std::vector<size_t> written;  // The outcome of each of `documents`.
+  std::vector<IngestOutcome> outcomes;
+  absl::Status stop;
   for (Done& d : group) {
-    duplicate = CheckDuplicate(&d);
-    if (!duplicate.ok()) break;  // Strict: what came before it is still written.
-    durable.push_back(d.prepared.document.id);
-    if (d.current) {
-      ++unchanged;
+    std::string id = d.prepared.document.id;
+    if (!d.refused.has_value()) stop = CheckDuplicate(&d);
+    if (!stop.ok() && !d.refused.has_value()) break;
+    IngestOutcome& outcome = outcomes.emplace_back();
+    outcome.sequence = d.sequence + 1;
+    outcome.document_id = std::move(id);
+    if (d.refused.has_value()) {
+      outcome.reason = *std::move(d.refused);
+      if (stop.ok()) continue;
+      break;  // Strict: what came before it is still written.
+    }
+    outcome.kind = IngestOutcome::Kind::kUnchanged;
+    if (d.current.has_value()) {
+      outcome.first_chunk = d.current->first;
+      outcome.chunk_count = d.current->count;
     } else {
+      written.push_back(outcomes.size() - 1);
       documents.push_back(std::move(d.prepared));
     }
   }
-  std::vector<index::WriteOutcome> outcomes;
-  if (absl::Status s = collection_->Upsert(documents, &outcomes); !s.ok()) return s;
+  std::vector<index::WriteOutcome> writes;
+  std::vector<index::ChunkRange> chunks;
+  absl::Status s;
+  if (!documents.empty()) s = collection_->Upsert(documents, &writes, &chunks, &cancellation_);
+  for (size_t i = 0; i < writes.size(); ++i) {
+    IngestOutcome& outcome = outcomes[written[i]];
+    outcome.kind = KindOf(writes[i]);
+    outcome.first_chunk = chunks[i].first;
+    outcome.chunk_count = chunks[i].count;
+  }
+  if (writes.size() < documents.size()) outcomes.resize(written[writes.size()]);
+  ReportOutcomes(outcomes);
+  return s.ok() ? stop : s;
+}
 
-  absl::MutexLock lock(&report_mutex_);
-  report_.unchanged += unchanged;
-  for (size_t i = 0; i < documents.size(); ++i) {
-    switch (outcomes[i]) {
-      case index::WriteOutcome::kCreated:
-        ++report_.created;
-        break;
-      case index::WriteOutcome::kReplaced:
-        ++report_.replaced;
-        break;
-      case index::WriteOutcome::kUnchanged:
-        ++report_.unchanged;
-        continue;
+void IngestPipeline::ReportOutcomes(const std::vector<IngestOutcome>& outcomes) {
+  {
+    absl::MutexLock lock(&report_mutex_);
+    for (const IngestOutcome& outcome : outcomes) {
+      const bool created = outcome.kind == IngestOutcome::Kind::kCreated;
+      const bool replaced = outcome.kind == IngestOutcome::Kind::kReplaced;
+      report_.created += created ? 1 : 0;
+      report_.replaced += replaced ? 1 : 0;
+      report_.unchanged += outcome.kind == IngestOutcome::Kind::kUnchanged ? 1 : 0;
+      if (created || replaced) report_.chunks += outcome.chunk_count;
+      if (outcome.kind == IngestOutcome::Kind::kRefused || !options_->on_durable) continue;
+      options_->on_durable(outcome.document_id);
     }
-    report_.chunks += documents[i].chunks.size();
+    if (options_->on_progress) {
+      options_->on_progress(
+          {report_.bytes, bytes_total_, report_.created + report_.replaced + report_.unchanged});
+    }
   }
-  if (options_->on_durable) {
-    for (const std::string& id : durable) options_->on_durable(id);
+  // Without the lock: it may wait for a slow reader, and the submitter need not.
+  if (mode_ != Mode::kStream || !options_->on_outcome) return;
+  for (const IngestOutcome& outcome : outcomes) options_->on_outcome(outcome);
+}
+
+void IngestPipeline::Watch() {
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (mutex_.AwaitWithTimeout(absl::Condition(&finished_), kCancellationPoll)) return;
+    }
+    if (!options_->is_cancelled()) continue;
+    Fail(absl::CancelledError("ingestion was cancelled"));
+    return;
   }
-  if (options_->on_progress) {
-    options_->on_progress(
-        {report_.bytes, bytes_total_, report_.created + report_.replaced + report_.unchanged});
-  }
-  return duplicate;
 }
 
 }  // namespace cairn::engine

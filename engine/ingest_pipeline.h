@@ -2,11 +2,13 @@
 #ifndef CAIRN_ENGINE_INGEST_PIPELINE_H_
 #define CAIRN_ENGINE_INGEST_PIPELINE_H_
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,6 +21,7 @@
 #include "chunking/document.h"
 #include "engine/engine.h"
 #include "engine/preparation.h"
+#include "index/cancellation.h"
 #include "index/collection.h"
 
 namespace cairn::engine {
@@ -31,13 +34,19 @@ namespace cairn::engine {
 // A worker embeds whenever there is a batch. Batches are of chunks of like length and of any
 // documents: a model's call has a price of its own, and many a corpus has one chunk a document.
 // When chunks for too few batches wait, the worker cuts another document first.
+//
+// When options->is_cancelled says so, which a thread of its own asks, nothing more is begun.
 class IngestPipeline {
  public:
+  // kStream: every document has an outcome, in order, as soon as it can be had: nothing that is
+  // ready to be written waits for more to come.
+  enum class Mode : uint8_t { kFiles, kStream };
+
   // Everything referred to must outlive the pipeline. Where the system grants fewer threads than
   // asked for, those that there are do the work; with none, Submit and Finish answer
   // ResourceExhausted.
   IngestPipeline(index::Collection* collection, const Preparation* preparation,
-                 const IngestOptions* options);
+                 const IngestOptions* options, Mode mode = Mode::kFiles);
   ~IngestPipeline();
   IngestPipeline(const IngestPipeline&) = delete;
   IngestPipeline& operator=(const IngestPipeline&) = delete;
@@ -47,9 +56,14 @@ class IngestPipeline {
   absl::Status Submit(chunking::Document document);
   // Counts and passes on a skipped record; an error in strict mode.
   absl::Status Report(IngestIssue issue);
+  // The same of the next document, which in a stream has its outcome when its turn comes. Errors as
+  // Submit.
+  absl::Status Refuse(std::string document_id, IngestIssue issue);
   // Tells how much input has been read, for progress.
   void SetBytes(uint64_t read, uint64_t total);
 
+  // Drops what is not being written yet; Finish returns `reason`, unless there was an error before.
+  void Abandon(const absl::Status& reason) { Fail(reason); }
   // Waits until all that was submitted is durable. On an error, what is durable by then stays, and
   // is in the report.
   absl::Status Finish();
@@ -62,15 +76,17 @@ class IngestPipeline {
     size_t bytes = 0;  // Charged against the memory bound until it is written.
   };
   struct Done {
-    // Set when the stored document was found identical: `prepared` then holds just the document and
-    // its hash.
-    bool current = false;
+    // Set when the stored document was found identical, with these chunks: `prepared` then holds
+    // just the document and its hash.
+    std::optional<index::ChunkRange> current;
+    // Why it is left out: `prepared` then holds just its id.
+    std::optional<std::string> refused;
     index::PreparedDocument prepared;
+    uint64_t sequence = 0;
     size_t bytes = 0;
   };
   // A document whose chunks wait for their vectors.
   struct Draft {
-    uint64_t sequence = 0;
     Done done;
     size_t missing = 0;  // Chunks without theirs. Guarded by mutex_.
   };
@@ -93,23 +109,28 @@ class IngestPipeline {
     size_t group_documents;
     size_t least_group_bytes;  // Smaller groups wait for more, until the end.
   };
-  static Limits LimitsOf(const IngestOptions& options);
+  static Limits LimitsOf(const IngestOptions& options, Mode mode);
 
   void StartThreads();
   void Work();
   void Write();
+  // Asks whether the ingestion is cancelled until it is over.
+  void Watch();
   // False when nothing will come any more.
   bool TakeTask(Task* task);
   absl::Status Cut(Job job);
   absl::Status Embed(const Batch& batch);
   // Cuts the chunks that wait into batches.
   void PlanWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void AddDone(uint64_t sequence, Done done) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddDone(Done done) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   size_t CostOf(const DraftChunk& chunk) const;
   // The next documents in order that are ready, at most a batch of them; empty: all is done.
   std::vector<Done> TakeReady();
   absl::Status CommitGroup(std::vector<Done> group);
+  // In strict mode a duplicate is an error, and refused.
   absl::Status CheckDuplicate(Done* done);
+  // Counts what has become of documents, and tells the caller.
+  void ReportOutcomes(const std::vector<IngestOutcome>& outcomes);
   void Fail(const absl::Status& status);
 
   bool CanSubmit() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
@@ -119,6 +140,7 @@ class IngestPipeline {
   index::Collection* const collection_;
   const Preparation* const preparation_;
   const IngestOptions* const options_;
+  const Mode mode_;
   const Limits limits_;
   const size_t workers_wanted_;
   const std::chrono::steady_clock::time_point start_;
@@ -137,7 +159,10 @@ class IngestPipeline {
   size_t bytes_in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t done_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of what is in done_.
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;  // Nobody works any more.
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<bool> stopped_{false};        // status_ is an error.
+  const index::Cancellation cancellation_;  // The same, for what a thread does without the lock.
 
   // Held while a callback runs, so that callbacks come one at a time.
   mutable absl::Mutex report_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
@@ -147,6 +172,7 @@ class IngestPipeline {
   absl::flat_hash_set<uint64_t> seen_ids_;  // Hashes; the writer's alone.
   std::vector<std::thread> workers_;
   std::thread writer_;
+  std::thread watcher_;
 };
 
 }  // namespace cairn::engine

@@ -14,6 +14,8 @@ namespace {
 
 // Texts handed to the embedder at once: enough to amortise a model's call, little memory.
 constexpr size_t kEmbedBatch = 32;
+// Chunks analysed between two looks at the cancellation.
+constexpr size_t kChunksBetweenLooks = 16;
 
 bool IsBlank(std::string_view text) {
   return text.find_first_not_of(" \t\n\r\f\v") == std::string_view::npos;
@@ -98,8 +100,8 @@ absl::StatusOr<std::unique_ptr<Preparation>> Preparation::Create(
       new Preparation(embedder, *std::move(chunker), *std::move(analyzer)));
 }
 
-index::PreparedDocument Preparation::Cut(chunking::Document document,
-                                         std::string content_hash) const {
+index::PreparedDocument Preparation::Cut(chunking::Document document, std::string content_hash,
+                                         const index::Cancellation* cancellation) const {
   index::PreparedDocument prepared;
   prepared.content_hash = std::move(content_hash);
   if (IsBlank(document.text)) {
@@ -111,6 +113,7 @@ index::PreparedDocument Preparation::Cut(chunking::Document document,
   prepared.chunks.resize(chunks.size());
   for (size_t i = 0; i < chunks.size(); ++i) {
     prepared.chunks[i].chunk = std::move(chunks[i]);
+    if (i % kChunksBetweenLooks == 0 && index::IsCancelled(cancellation)) break;
     Analyze({&prepared, i});
   }
   return prepared;
@@ -166,15 +169,19 @@ size_t Preparation::CutTokens(size_t tokens) const {
   return most > 0 ? std::min(tokens, most) : tokens;
 }
 
-absl::StatusOr<index::PreparedDocument> Preparation::Prepare(chunking::Document document,
-                                                             std::string content_hash) const {
-  index::PreparedDocument prepared = Cut(std::move(document), std::move(content_hash));
+absl::StatusOr<index::PreparedDocument> Preparation::Prepare(
+    chunking::Document document, std::string content_hash,
+    const index::Cancellation* cancellation) const {
+  index::PreparedDocument prepared =
+      Cut(std::move(document), std::move(content_hash), cancellation);
   std::vector<ChunkToEmbed> batch;
   for (size_t begin = 0; begin < prepared.chunks.size(); begin += kEmbedBatch) {
     batch.clear();
     const size_t end = std::min(begin + kEmbedBatch, prepared.chunks.size());
     for (size_t i = begin; i < end; ++i) batch.push_back({&prepared, i});
-    if (absl::Status s = Embed(batch); !s.ok()) return s;
+    absl::Status s = index::CheckCancellation(cancellation);
+    if (s.ok()) s = Embed(batch);
+    if (!s.ok()) return s;
   }
   return prepared;
 }

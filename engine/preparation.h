@@ -11,6 +11,7 @@
 #include "chunking/document.h"
 #include "chunking/text/analyzer.h"
 #include "engine/model/embedder.h"
+#include "index/cancellation.h"
 #include "index/collection.h"
 #include "index/rows.h"
 
@@ -40,8 +41,10 @@ class Preparation {
       const index::CollectionSettings& settings, const Embedder* embedder);
 
   // Chunks and analyses; the vectors are missing. A document with a title but no text is found by
-  // its title, which becomes its text.
-  index::PreparedDocument Cut(chunking::Document document, std::string content_hash) const;
+  // its title, which becomes its text. When `cancellation` (may be null) says so, chunks are left
+  // without their terms: the result is of no use.
+  index::PreparedDocument Cut(chunking::Document document, std::string content_hash,
+                              const index::Cancellation* cancellation = nullptr) const;
 
   // The terms of one chunk that has its span and headings.
   void Analyze(const ChunkToEmbed& chunk) const;
@@ -53,9 +56,10 @@ class Preparation {
   // Of a text's tokens, those that the model reads: what embedding it costs.
   size_t CutTokens(size_t tokens) const;
 
-  // Cut and Embed.
-  absl::StatusOr<index::PreparedDocument> Prepare(chunking::Document document,
-                                                  std::string content_hash) const;
+  // Cut and Embed. Cancelled when `cancellation` (may be null) says so.
+  absl::StatusOr<index::PreparedDocument> Prepare(
+      chunking::Document document, std::string content_hash,
+      const index::Cancellation* cancellation = nullptr) const;
 
   const chunking::Analyzer& analyzer() const { return *analyzer_; }
 

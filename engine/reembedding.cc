@@ -61,9 +61,9 @@ class DocumentCursor {
     const std::string after = page_.empty() ? "" : page_.back().first;
     if (started_ && page_.empty()) return absl::OkStatus();
     started_ = true;
-    auto page = rows_.ReadDocuments(after, kPageDocuments);
+    absl::StatusOr<index::DocumentRows> page = rows_.ReadDocuments(after, kPageDocuments);
     if (!page.ok()) return page.status();
-    page_ = *std::move(page);
+    page_ = std::move(page->documents);
     at_ = 0;
     return absl::OkStatus();
   }

@@ -26,7 +26,7 @@ void LowerRest(size_t first, std::vector<SearchHit>* hits) {
 }  // namespace
 
 absl::Status RerankHits(const Reranker& reranker, std::string_view query, size_t count,
-                        std::vector<SearchHit>* hits) {
+                        std::vector<SearchHit>* hits, const std::function<bool()>& is_cancelled) {
   count = std::min(count, hits->size());
   if (count == 0) return absl::OkStatus();
   std::vector<std::string> texts;
@@ -37,7 +37,7 @@ absl::Status RerankHits(const Reranker& reranker, std::string_view query, size_t
   }
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   std::vector<float> scores(count);
-  absl::Status s = reranker.Score(query, views, absl::MakeSpan(scores));
+  absl::Status s = reranker.Score(query, views, absl::MakeSpan(scores), is_cancelled);
   if (!s.ok()) return s;
   for (size_t i = 0; i < count; ++i) {
     if (!std::isfinite(scores[i])) {

@@ -3,6 +3,7 @@
 #define CAIRN_ENGINE_RERANKING_H_
 
 #include <cstddef>
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -20,9 +21,10 @@ inline constexpr size_t kMaxRerank = 10'000;
 // and each chunk as an embedder sees it (ChunkContext, then the text); ties by chunk id. The others
 // follow as they were. A reranked hit's score is the reranker's; the scores of the others keep
 // their distances and are moved below those, so that scores descend over the whole list.
-// Internal when the model's scores are not finite.
+// Internal when the model's scores are not finite. `is_cancelled` as Reranker::Score.
 absl::Status RerankHits(const Reranker& reranker, std::string_view query, size_t count,
-                        std::vector<SearchHit>* hits);
+                        std::vector<SearchHit>* hits,
+                        const std::function<bool()>& is_cancelled = nullptr);
 
 // Keeps each document's first hit.
 void KeepFirstOfEachDocument(std::vector<SearchHit>* hits);

@@ -1,6 +1,7 @@
 #include "engine/search.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <optional>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "engine/preparation.h"
 #include "engine/reranking.h"
 #include "engine/stopwatch.h"
+#include "index/cancellation.h"
 #include "index/filter.h"
 #include "index/fusion.h"
 
@@ -23,6 +25,8 @@ constexpr size_t kMaxQueryBytes = 1 << 20;
 constexpr size_t kMinFusionDepth = 100;
 // Hits whose rows are read at once: what is held besides the response itself stays small.
 constexpr size_t kFetchBatch = 1000;
+// Hits named between two looks at the cancellation.
+constexpr size_t kNamesBetweenLooks = 4096;
 
 absl::Status CheckRequest(const SearchContext& context, const SearchRequest& request) {
   if (request.k < 1 || request.k > kMaxK) {
@@ -162,14 +166,15 @@ absl::Status FetchBatch(const index::CollectionRows& collection, absl::Span<Sear
 
 // Of the hits from `first` on.
 absl::Status FetchTexts(const index::CollectionRows& collection, size_t first,
-                        std::vector<SearchHit>* hits) {
+                        const index::Cancellation& cancellation, std::vector<SearchHit>* hits) {
   std::vector<SearchHit> wanted(
       std::make_move_iterator(hits->begin() + static_cast<std::ptrdiff_t>(first)),
       std::make_move_iterator(hits->end()));
   hits->resize(first);
   const absl::Span<SearchHit> all = absl::MakeSpan(wanted);
   for (size_t begin = 0; begin < all.size(); begin += kFetchBatch) {
-    absl::Status s = FetchBatch(collection, all.subspan(begin, kFetchBatch), hits);
+    absl::Status s = cancellation.Check();
+    if (s.ok()) s = FetchBatch(collection, all.subspan(begin, kFetchBatch), hits);
     if (!s.ok()) return s;
   }
   return absl::OkStatus();
@@ -178,15 +183,18 @@ absl::Status FetchTexts(const index::CollectionRows& collection, size_t first,
 // Reads the first `count` hits and reorders them; then the list is what was asked for, and its
 // reranked hits, which come first, have their texts.
 absl::Status Rerank(const SearchContext& context, const SearchRequest& request, size_t count,
-                    const index::CollectionRows& rows, std::vector<SearchHit>* hits) {
+                    const index::CollectionRows& rows, const index::Cancellation& cancellation,
+                    std::vector<SearchHit>* hits) {
   const auto middle = hits->begin() + static_cast<std::ptrdiff_t>(std::min(count, hits->size()));
   const std::vector<SearchHit> rest(std::make_move_iterator(middle),
                                     std::make_move_iterator(hits->end()));
   hits->erase(middle, hits->end());
-  if (absl::Status s = FetchTexts(rows, 0, hits); !s.ok()) return s;
+  if (absl::Status s = FetchTexts(rows, 0, cancellation, hits); !s.ok()) return s;
   count = hits->size();
   hits->insert(hits->end(), rest.begin(), rest.end());
-  absl::Status s = RerankHits(*context.reranker, request.query, count, hits);
+  std::function<bool()> is_cancelled;
+  if (request.is_cancelled) is_cancelled = [&] { return cancellation.Requested(); };
+  absl::Status s = RerankHits(*context.reranker, request.query, count, hits, is_cancelled);
   if (!s.ok()) return s;
   if (request.granularity == Granularity::kDocument) KeepFirstOfEachDocument(hits);
   if (hits->size() > request.k) hits->resize(request.k);
@@ -238,6 +246,9 @@ absl::StatusOr<std::vector<SearchHit>> FindHits(
   std::vector<SearchHit> hits;
   hits.reserve(ranked->size());
   for (const index::FusedChunk& f : *ranked) {
+    if (hits.size() % kNamesBetweenLooks == 0) {
+      if (absl::Status s = index::CheckCancellation(query.cancellation); !s.ok()) return s;
+    }
     SearchHit& hit = hits.emplace_back();
     hit.document_id = view.DocumentId(f.document);
     hit.chunk_id = f.chunk;
@@ -254,9 +265,12 @@ absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
                                          const SearchRequest& request) {
   if (absl::Status s = CheckRequest(context, request); !s.ok()) return s;
   const size_t rerank = context.reranker == nullptr ? 0 : request.rerank.value_or(kDefaultRerank);
+  const index::Cancellation cancellation(request.is_cancelled);
+  if (absl::Status s = cancellation.Check(); !s.ok()) return s;
   SearchResponse response;
   Stopwatch watch;
   index::CandidateQuery query;
+  if (request.is_cancelled) query.cancellation = &cancellation;
   query.bm25 = {request.k1, request.b};
   query.exact_vectors = request.exact;
   std::optional<index::Filter> filter;
@@ -272,6 +286,7 @@ absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
     query.terms = &terms;
   }
   response.timings.analyze = watch.Lap();
+  if (absl::Status s = cancellation.Check(); !s.ok()) return s;
   absl::StatusOr<std::vector<float>> vector = std::vector<float>();
   if (request.mode != SearchMode::kLexical) vector = EmbedQuery(*context.embedder, request.query);
   if (!vector.ok()) return vector.status();
@@ -288,7 +303,7 @@ absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
   response.timings.candidates = watch.Lap();
   const index::CollectionRows rows = context.collection->RowsAt(snapshot.get());
   if (rerank > 0) {
-    absl::Status s = Rerank(context, request, rerank, rows, &response.hits);
+    absl::Status s = Rerank(context, request, rerank, rows, cancellation, &response.hits);
     if (!s.ok()) return s;
     response.timings.rerank = watch.Lap();
   }
@@ -296,7 +311,9 @@ absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
     const auto fused = std::find_if(response.hits.begin(), response.hits.end(),
                                     [](const SearchHit& h) { return h.rerank.rank == 0; });
     const auto read = static_cast<size_t>(fused - response.hits.begin());
-    if (absl::Status s = FetchTexts(rows, read, &response.hits); !s.ok()) return s;
+    if (absl::Status s = FetchTexts(rows, read, cancellation, &response.hits); !s.ok()) {
+      return s;
+    }
   } else if (rerank > 0) {
     DropTexts(&response.hits);
   }

@@ -20,7 +20,8 @@ struct SearchContext {
 };
 
 // InvalidArgument for a request out of range or a bad filter; FailedPrecondition when vectors are
-// asked of a collection that another model embedded, or reranking without a reranker. Thread-safe.
+// asked of a collection that another model embedded, or reranking without a reranker; Cancelled
+// when request.is_cancelled says so. Thread-safe.
 absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
                                          const SearchRequest& request);
 

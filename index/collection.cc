@@ -166,12 +166,13 @@ Part* Collection::FindPart(ChunkId chunk) const {
   return chunk < part->end() ? part : nullptr;
 }
 
-absl::StatusOr<bool> Collection::IsCurrent(std::string_view document_id,
-                                           std::string_view content_hash) const {
+absl::StatusOr<std::optional<ChunkRange>> Collection::FindCurrent(
+    std::string_view document_id, std::string_view content_hash) const {
   absl::StatusOr<DocumentRow> row = RowsAt(nullptr).GetDocument(document_id);
-  if (absl::IsNotFound(row.status())) return false;
+  if (absl::IsNotFound(row.status())) return std::nullopt;
   if (!row.ok()) return row.status();
-  return row->content_hash == content_hash;
+  if (row->content_hash != content_hash) return std::nullopt;
+  return RangeOf(row->first_chunk, row->chunk_count);
 }
 
 CollectionStats Collection::Stats() const {

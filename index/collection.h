@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "absl/types/span.h"
 #include "chunking/chunkers/chunker.h"
 #include "chunking/document.h"
+#include "index/cancellation.h"
 #include "index/chunk_ids.h"
 #include "index/collection_rows.h"
 #include "index/filter.h"
@@ -30,6 +32,7 @@
 #include "index/segment/segment_files.h"
 #include "index/tail.h"
 #include "index/term_dictionary.h"
+#include "index/work_control.h"
 
 namespace cairn::index {
 
@@ -71,6 +74,13 @@ std::string ContentHash(const chunking::Document& document);
 
 enum class WriteOutcome : uint8_t { kCreated, kReplaced, kUnchanged };
 
+// The ids of a document's chunks: [first, first + count).
+struct ChunkRange {
+  ChunkId first = 0;  // 0 where there are none.
+  uint32_t count = 0;
+};
+inline ChunkRange RangeOf(ChunkId first, uint32_t count) { return {count == 0 ? 0 : first, count}; }
+
 struct ScoredChunk {
   ChunkId chunk = 0;
   ChunkId document = 0;  // The first chunk of its document, which identifies that.
@@ -88,6 +98,8 @@ struct CandidateQuery {
   // Search every vector, not the graph.
   bool exact_vectors = false;
   Bm25Parameters bm25;
+  // The search ends soon, with Cancelled, when it says so. May be null.
+  const Cancellation* cancellation = nullptr;
 };
 
 // Best first; ties by ascending chunk id.
@@ -148,14 +160,20 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
     return {context_.store, row_.id, snapshot};
   }
 
-  // True when the document is stored with this content hash: writing it again would change nothing.
-  absl::StatusOr<bool> IsCurrent(std::string_view document_id, std::string_view content_hash) const;
+  // The chunks of the document when it is stored with this content hash: writing it again would
+  // change nothing.
+  absl::StatusOr<std::optional<ChunkRange>> FindCurrent(std::string_view document_id,
+                                                        std::string_view content_hash) const;
 
   // Writes the documents in one durable batch (more than one where an id repeats: the later
   // document replaces the earlier). On return they are on disk and searchable. On an error those
-  // with an outcome are, and none of the others. Waits while too much is yet to be sealed.
+  // with an outcome are, and none of the others. Waits while too much is yet to be sealed; when
+  // `cancellation` (may be null) says so meanwhile, ends with Cancelled and writes nothing.
+  // `chunks`, if not null, receives the chunks of each document that has an outcome.
   absl::Status Upsert(absl::Span<const PreparedDocument> documents,
-                      std::vector<WriteOutcome>* outcomes);
+                      std::vector<WriteOutcome>* outcomes,
+                      std::vector<ChunkRange>* chunks = nullptr,
+                      const Cancellation* cancellation = nullptr);
 
   // Deletes durably, each document whole, in batches of bounded size; deleted[i] tells whether
   // ids[i] existed and is gone, also on an error.
@@ -213,11 +231,10 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
   absl::Status AwaitIdle();
 
   // Makes one segment of everything, without dead chunks. Queries and writes go on. NotFound when
-  // the collection is dropped.
-  absl::Status Compact();
-  // Builds all segments anew, from rows alone. Queries go on, writers wait. NotFound when the
-  // collection is dropped.
-  absl::Status Reindex();
+  // the collection is dropped; Cancelled, leaving all as it was, when `control` says so.
+  absl::Status Compact(const WorkControl& control = {});
+  // Builds all segments anew, from rows alone. Queries go on, writers wait. Errors as Compact's.
+  absl::Status Reindex(const WorkControl& control = {});
 
   // One seal or merge, if one is due.
   Outcome RunJob(const std::atomic<bool>& cancel) override;
@@ -282,7 +299,7 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
 
   // collection_write.cc
   absl::Status UpsertDistinct(absl::Span<const PreparedDocument* const> documents,
-                              std::vector<WriteOutcome>* outcomes)
+                              std::vector<WriteOutcome>* outcomes, std::vector<ChunkRange>* chunks)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   absl::Status StageDocument(const PreparedDocument& prepared, ChunkId first_chunk,
                              Staged* staged) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
@@ -296,20 +313,29 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
     return write_pauses_ == 0 || retired_;
   }
   // Waits until nothing holds writers up. The reason why nothing can be written any more.
-  absl::Status AwaitWriting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status AwaitWriting(const Cancellation* cancellation)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
 
-  // collection_jobs.cc
+  // collection_jobs.cc, collection_rebuild.cc
   // Ends the growing tail, when it has any slots, and begins another.
   void FreezeActive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
   void FreezeIfFull() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
   void NotifyMaintenance();
-  void AwaitRoom() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status AwaitRoom(const Cancellation* cancellation) ABSL_LOCKS_EXCLUDED(mutex_);
   size_t WaitingTails() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   // Whether there is no use in waiting for builds.
   bool NothingRuns() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool HasRoom() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool NoneWaits() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool MayClaimAll() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  bool MayPause() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  bool MayFreeze() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  // Waits until `ready`, or until the control says that nobody wants it any more: Cancelled.
+  absl::Status AwaitUnlessStopped(bool (Collection::*ready)() const, const WorkControl& control)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends the growing tail for a compaction. Cancelled.
+  absl::Status FreezeForCompaction(const WorkControl& control)
+      ABSL_LOCKS_EXCLUDED(write_mutex_, mutex_);
   bool NothingDue() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   // The job to do next, if any: entries [first, first + count).
   bool PickJob(size_t* first, size_t* count) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
@@ -317,14 +343,15 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
   std::shared_ptr<Job> ClaimJob(size_t first, size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Frees the inputs of a job that ended so; after a failure they are tried again later.
   void ReleaseJob(const Job& job, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status RunClaimed(Job* job, const std::atomic<bool>& cancel);
+  absl::Status RunClaimed(Job* job, const WorkControl& control);
   absl::Status CommitJob(Job* job, const SegmentRow& row, std::shared_ptr<Segment> segment)
       ABSL_LOCKS_EXCLUDED(write_mutex_);
   // Takes chunks that were deleted since a job began out of its result.
   absl::Status ApplyTombstones(Part* part) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   ManifestRow ManifestWith(const Job& job, const SegmentRow* row) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  absl::Status ReindexPaused() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status ReindexPaused(const WorkControl& control)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   absl::Status CheckSpace(const std::vector<SegmentBuildInput>& inputs) const;
   SegmentBuildOptions BuildOptions() const;
 
@@ -350,6 +377,7 @@ class Collection : public MaintenanceClient, public std::enable_shared_from_this
   int bulk_loads_ ABSL_GUARDED_BY(mutex_) = 0;
   int compactions_ ABSL_GUARDED_BY(mutex_) = 0;  // While positive nothing is merged.
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;  // Nothing is built.
+  int freezes_ ABSL_GUARDED_BY(mutex_) = 0;      // Compactions about to end the growing tail.
   // Compactions that wait for the jobs at work: none begins meanwhile.
   int waiting_compactions_ ABSL_GUARDED_BY(mutex_) = 0;
   bool dropped_ ABSL_GUARDED_BY(mutex_) = false;

@@ -14,6 +14,8 @@ namespace {
 
 // Waiting is on conditions under a mutex, and on the maintenance threads' end, which is under none.
 constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
+// How often one who waits is asked whether it still wants to.
+constexpr absl::Duration kCancellationPoll = absl::Milliseconds(10);
 // Segments with fewer dead chunks than this are not built anew for them.
 constexpr uint64_t kMinDead = 1000;
 // From this many parts on an ingestion waits for merges at its end: a store that is filled by many
@@ -90,6 +92,20 @@ bool Collection::NoneWaits() const {
 
 bool Collection::MayClaimAll() const { return !paused_ && jobs_ == 0; }
 
+// Not while a compaction is about to take the writers' lock, which a rebuild holds for long.
+bool Collection::MayPause() const { return MayClaimAll() && freezes_ == 0; }
+
+bool Collection::MayFreeze() const { return !paused_; }
+
+absl::Status Collection::AwaitUnlessStopped(bool (Collection::*ready)() const,
+                                            const WorkControl& control) {
+  const auto is_ready = [this, ready] { return (this->*ready)(); };
+  while (!mutex_.AwaitWithTimeout(absl::Condition(&is_ready), kCancellationPoll)) {
+    if (absl::Status s = control.Check(); !s.ok()) return s;
+  }
+  return control.Check();
+}
+
 bool Collection::NothingDue() const {
   if (NothingRuns()) return true;
   size_t first = 0;
@@ -97,10 +113,12 @@ bool Collection::NothingDue() const {
   return jobs_ == 0 && compactions_ == 0 && !paused_ && !PickJob(&first, &count);
 }
 
-void Collection::AwaitRoom() {
+absl::Status Collection::AwaitRoom(const Cancellation* cancellation) {
   absl::MutexLock lock(&mutex_);
-  while (!mutex_.AwaitWithTimeout(absl::Condition(this, &Collection::HasRoom), kPollInterval)) {
+  while (!mutex_.AwaitWithTimeout(absl::Condition(this, &Collection::HasRoom), kCancellationPoll)) {
+    if (absl::Status s = CheckCancellation(cancellation); !s.ok()) return s;
   }
+  return absl::OkStatus();
 }
 
 absl::Status Collection::AwaitSeals() {
@@ -277,7 +295,7 @@ absl::Status Collection::CheckSpace(const std::vector<SegmentBuildInput>& inputs
 }
 
 // Builds, publishes and commits; then the inputs are free again.
-absl::Status Collection::RunClaimed(Job* job, const std::atomic<bool>& cancel) {
+absl::Status Collection::RunClaimed(Job* job, const WorkControl& control) {
   SegmentFiles& files = *context_.files;
   const auto build = [&]() -> absl::Status {
     if (absl::Status s = CheckSpace(job->inputs); !s.ok()) return s;
@@ -285,12 +303,12 @@ absl::Status Collection::RunClaimed(Job* job, const std::atomic<bool>& cancel) {
     const std::string path = files.TemporaryPath(row_.id, job->file);
     absl::StatusOr<SegmentRow> row =
         BuildSegment(path, row_.id, row_.settings.dim, job->inputs, *context_.store,
-                     job->snapshot.get(), BuildOptions(), cancel);
+                     job->snapshot.get(), BuildOptions(), control);
     if (!row.ok()) return row.status();
     row->file = job->file;
     if (absl::Status s = files.Publish(row_.id, job->file); !s.ok()) return s;
     absl::StatusOr<std::shared_ptr<Segment>> segment =
-        Segment::Open(files.Path(row_.id, job->file), row_.id, row_.settings.dim, *row);
+        Segment::Open(files.Path(row_.id, job->file), row_.id, row_.settings.dim, *row, control);
     if (!segment.ok()) return segment.status();
     return CommitJob(job, *row, *std::move(segment));
   };
@@ -370,128 +388,6 @@ absl::Status Collection::CommitJob(Job* job, const SegmentRow& row,
   }
   context_.files->Remove(row_.id, old_files);
   return absl::OkStatus();
-}
-
-absl::Status Collection::Compact() {
-  {
-    absl::MutexLock write_lock(&write_mutex_);
-    FreezeActive();
-  }
-  std::shared_ptr<Job> job;
-  {
-    absl::MutexLock lock(&mutex_);
-    ++compactions_;
-    ++waiting_compactions_;
-    mutex_.Await(absl::Condition(this, &Collection::MayClaimAll));
-    --waiting_compactions_;
-    const bool done = dropped_ || parts_.size() == 1 ||
-                      (parts_.size() == 2 && parts_[0].segment != nullptr &&
-                       parts_[0].part->live_slots() == parts_[0].part->slots());
-    if (!done) job = ClaimJob(0, parts_.size() - 1);
-  }
-  const absl::Status s = job == nullptr ? absl::OkStatus() : RunClaimed(job.get(), stop_rebuilds_);
-  bool dropped = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    --compactions_;
-    dropped = dropped_;
-  }
-  NotifyMaintenance();
-  if (dropped) return absl::NotFoundError(absl::StrCat("collection ", name_, " was deleted"));
-  return s;
-}
-
-absl::Status Collection::Reindex() {
-  {
-    // Nothing else is built meanwhile: its inputs are about to go. Not under write_mutex_, which
-    // the build at work needs to come to its end.
-    absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(this, &Collection::MayClaimAll));
-    paused_ = true;
-  }
-  absl::Status s;
-  {
-    absl::MutexLock write_lock(&write_mutex_);
-    if (!retired_) s = ReindexPaused();
-    if (retired_ || absl::IsCancelled(s)) {
-      s = absl::NotFoundError(absl::StrCat("collection ", name_, " was deleted"));
-    }
-  }
-  {
-    absl::MutexLock lock(&mutex_);
-    paused_ = false;
-  }
-  NotifyMaintenance();
-  return s;
-}
-
-absl::Status Collection::ReindexPaused() {
-  uint64_t file = 0;
-  {
-    absl::ReaderMutexLock lock(&mutex_);
-    file = next_file_;
-  }
-  SegmentFiles& files = *context_.files;
-  std::vector<Entry> fresh;
-  ManifestRow manifest;
-  std::vector<uint64_t> new_files;
-  const auto build = [&]() -> absl::Status {
-    if (absl::Status s = files.Prepare(); !s.ok()) return s;
-    for (ChunkId begin = 0;;) {
-      std::shared_ptr<Tail> tail = NewTail(begin);
-      absl::Status s = tail->Load(*context_.store, row_.id, std::numeric_limits<ChunkId>::max(),
-                                  context_.options->bulk_seal_chunks, terms_->size());
-      if (!s.ok() || tail->slots() == 0) return s;
-      tail->Close(tail->SlotChunk(static_cast<Slot>(tail->slots() - 1)) + 1);
-      begin = tail->end();
-      const std::vector<SegmentBuildInput> inputs = {{tail, tail->live()}};
-      if (s = CheckSpace(inputs); !s.ok()) return s;
-      absl::StatusOr<SegmentRow> row =
-          BuildSegment(files.TemporaryPath(row_.id, file), row_.id, row_.settings.dim, inputs,
-                       *context_.store, nullptr, BuildOptions(), stop_rebuilds_);
-      if (!row.ok()) return row.status();
-      row->file = file;
-      new_files.push_back(file);
-      if (s = files.Publish(row_.id, file); !s.ok()) return s;
-      absl::StatusOr<std::shared_ptr<Segment>> segment =
-          Segment::Open(files.Path(row_.id, file), row_.id, row_.settings.dim, *row);
-      if (!segment.ok()) return segment.status();
-      manifest.segments.push_back(*row);
-      fresh.push_back({*segment, *segment});
-      ++file;
-    }
-  };
-  absl::Status s = build();
-  std::vector<uint64_t> old_files;
-  if (s.ok()) {
-    {
-      absl::ReaderMutexLock lock(&mutex_);
-      manifest.epoch = epoch_ + 1;
-    }
-    manifest.next_file = file;
-    RowBatch batch;
-    const std::string key = ManifestKey(row_.id);
-    batch.Put(Family::kDefault, key, Encode(key, manifest));
-    batch.DeleteRange(Family::kTombstones, CollectionPrefix(row_.id), CollectionEnd(row_.id));
-    s = context_.store->Commit(std::move(batch));
-  }
-  {
-    absl::MutexLock lock(&mutex_);
-    next_file_ = std::max(next_file_, file + 1);
-    if (s.ok()) {
-      for (const Entry& entry : parts_) {
-        if (entry.segment != nullptr) old_files.push_back(entry.segment->row().file);
-      }
-      const ChunkId begin = fresh.empty() ? active().begin() : fresh.back().part->end();
-      std::shared_ptr<Tail> tail = NewTail(begin);
-      fresh.push_back({tail, nullptr});
-      parts_ = std::move(fresh);
-      ++epoch_;
-      seal_status_ = absl::OkStatus();
-    }
-  }
-  files.Remove(row_.id, s.ok() ? old_files : new_files);
-  return s;
 }
 
 }  // namespace cairn::index

@@ -94,6 +94,7 @@ absl::StatusOr<std::vector<std::string>> CollectionRows::ListDocuments(std::stri
 void AddDrop(CollectionId collection, RowBatch* batch) {
   batch->Delete(Family::kDefault, ManifestKey(collection));
   batch->Delete(Family::kDefault, TermCountKey(collection));
+  batch->Delete(Family::kDefault, NotesKey(collection));
   for (Family f : {Family::kDocuments, Family::kChunks, Family::kVectors, Family::kTerms,
                    Family::kForward, Family::kTombstones}) {
     batch->DeleteRange(f, CollectionPrefix(collection), CollectionEnd(collection));
@@ -112,27 +113,36 @@ std::string DocumentText(const DocumentRow& row, absl::Span<const ChunkRow> chun
   return text + row.trailing;
 }
 
-absl::StatusOr<std::vector<std::pair<std::string, DocumentRow>>> CollectionRows::ReadDocuments(
-    std::string_view after, size_t limit) const {
-  std::vector<std::pair<std::string, DocumentRow>> documents;
-  if (limit == 0) return documents;
+absl::StatusOr<DocumentRows> CollectionRows::ReadDocuments(std::string_view after, size_t limit,
+                                                           const Filter* filter,
+                                                           size_t max_scanned) const {
+  DocumentRows read;
+  read.next_after = after;
   std::string begin = DocumentKey(collection_, after);
   if (!after.empty()) begin.push_back('\0');
+  size_t scanned = 0;
   const absl::Status enough = absl::CancelledError();
   absl::Status s = store_->Scan(
       Family::kDocuments, begin, CollectionEnd(collection_), snapshot_,
       [&](std::string_view key, std::string_view value) -> absl::Status {
+        // Only a further document tells that there are more.
+        if (read.documents.size() >= limit || scanned >= max_scanned) return enough;
         std::string id(key.substr(CollectionPrefix(collection_).size()));
         absl::StatusOr<DocumentRow> row = DecodeDocument(key, value);
         if (!row.ok()) {
           return absl::Status(row.status().code(),
                               absl::StrCat("document ", id, ": ", row.status().message()));
         }
-        documents.emplace_back(std::move(id), *std::move(row));
-        return documents.size() < limit ? absl::OkStatus() : enough;
+        ++scanned;
+        read.next_after = id;
+        if (filter == nullptr || filter->Matches(row->metadata)) {
+          read.documents.emplace_back(std::move(id), *std::move(row));
+        }
+        return absl::OkStatus();
       });
   if (!s.ok() && s != enough) return s;
-  return documents;
+  read.complete = s.ok();
+  return read;
 }
 
 absl::StatusOr<uint64_t> CollectionRows::CountDocuments() const {

@@ -2,6 +2,7 @@
 #ifndef CAIRN_INDEX_COLLECTION_ROWS_H_
 #define CAIRN_INDEX_COLLECTION_ROWS_H_
 
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,6 +27,13 @@ struct StoredDocument {
   std::vector<ChunkRow> chunks;
 
   std::string Text() const { return DocumentText(row, chunks); }
+};
+
+// Some of a collection's documents, in the order of their ids.
+struct DocumentRows {
+  std::vector<std::pair<std::string, DocumentRow>> documents;
+  std::string next_after;  // The last id that was looked at, or where the reading began.
+  bool complete = false;   // There is none after it.
 };
 
 // Adds the deletion of everything a collection has, but for its name, to `batch`.
@@ -53,9 +61,10 @@ class CollectionRows {
                                                          const Filter* filter) const;
 
   // The rows of documents by id in byte order, after `after` (as above), at most `limit`; their ids
-  // beside them.
-  absl::StatusOr<std::vector<std::pair<std::string, DocumentRow>>> ReadDocuments(
-      std::string_view after, size_t limit) const;
+  // beside them. With a filter those that match; looks at `max_scanned` documents at most.
+  absl::StatusOr<DocumentRows> ReadDocuments(
+      std::string_view after, size_t limit, const Filter* filter = nullptr,
+      size_t max_scanned = std::numeric_limits<size_t>::max()) const;
 
   absl::StatusOr<uint64_t> CountDocuments() const;
 

@@ -17,6 +17,10 @@ namespace {
 // Below this many slots a second thread costs more than it saves.
 constexpr size_t kParallelSlots = 100'000;
 
+// Terms looked up, and vectors read, between two looks at the cancellation.
+constexpr size_t kTermsBetweenLooks = 1024;
+constexpr size_t kVectorsBetweenLooks = 1024;
+
 }  // namespace
 
 // One query over the parts of a view. A slot has a global number: its part's base and its own.
@@ -90,6 +94,7 @@ absl::Status CandidateSearch::Run(Candidates* out) {
     }
   }
   if (!lexical_status.ok()) return lexical_status;
+  if (absl::Status s = CheckCancellation(query_.cancellation); !s.ok()) return s;
   out->lexical = Resolve(lexical_);
   if (!vectors) return absl::OkStatus();
   for (const PartView& view : parts_) {
@@ -116,7 +121,7 @@ absl::Status CandidateSearch::Prepare() {
   for (PartView& view : parts_) {
     view.allowed = &view.part->live();
     if (query_.filter == nullptr) continue;
-    absl::StatusOr<SlotSet> matching = view.part->Matching(*query_.filter);
+    absl::StatusOr<SlotSet> matching = view.part->Matching(*query_.filter, query_.cancellation);
     if (!matching.ok()) return matching.status();
     view.matching = *std::move(matching);
     view.allowed = &view.matching;
@@ -135,7 +140,11 @@ absl::StatusOr<LexicalQuery> CandidateSearch::MakeLexicalQuery() const {
     length += view.part->live_length();
   }
   q.average_length = live == 0 ? 1 : static_cast<float>(length) / static_cast<float>(live);
+  size_t looked_up = 0;
   for (const TermBag::Entry& e : query_.terms->entries) {
+    if (looked_up++ % kTermsBetweenLooks == 0) {
+      if (absl::Status s = CheckCancellation(query_.cancellation); !s.ok()) return s;
+    }
     absl::StatusOr<std::optional<TermId>> term = collection_.terms_->Find(query_.terms->term(e));
     if (!term.ok()) return term.status();
     if (!term->has_value()) continue;
@@ -154,7 +163,8 @@ absl::Status CandidateSearch::SearchLexically() {
   // In ascending order: a tie goes to the smaller slot, which is the one that came first.
   for (const PartView& view : parts_) {
     SearchBlockMax(view.part->postings(), view.part->lengths(), *q, *view.allowed, view.base, &top,
-                   query_.lexical_k, nullptr);
+                   query_.lexical_k, nullptr, query_.cancellation);
+    if (absl::Status s = CheckCancellation(query_.cancellation); !s.ok()) return s;
   }
   for (const kernels::TopK::Entry& e : top.TakeSorted()) lexical_.push_back({e.slot, e.score});
   return absl::OkStatus();
@@ -164,8 +174,9 @@ void CandidateSearch::SearchVectors(PartView* view, float floor) const {
   const auto rows = [&](absl::Span<const Slot> slots, absl::Span<float> out) {
     return ReadVectors(*view, slots, out);
   };
-  absl::StatusOr<std::vector<ScoredSlot>> found = view->part->SearchVectors(
-      query_.vector, query_.vector_k, *view->allowed, floor, query_.exact_vectors, rows);
+  absl::StatusOr<std::vector<ScoredSlot>> found =
+      view->part->SearchVectors(query_.vector, query_.vector_k, *view->allowed, floor,
+                                query_.exact_vectors, rows, query_.cancellation);
   view->status = found.status();
   if (found.ok()) view->vectors = *std::move(found);
 }
@@ -217,14 +228,18 @@ absl::Status CandidateSearch::FillCosines(std::vector<float>* cosines) const {
     }
   }
   for (const auto& entry : to_read) {
-    const std::vector<Slot>& slots = entry.second.first;
-    std::vector<float> vectors(slots.size() * dim);
-    if (absl::Status s = ReadVectors(*entry.first, slots, absl::MakeSpan(vectors)); !s.ok()) {
-      return s;
-    }
-    for (size_t i = 0; i < slots.size(); ++i) {
-      (*cosines)[entry.second.second[i]] =
-          distance.dot_f32(query_.vector.data(), vectors.data() + i * dim, dim);
+    const absl::Span<const Slot> all = entry.second.first;
+    std::vector<float> vectors;
+    for (size_t begin = 0; begin < all.size(); begin += kVectorsBetweenLooks) {
+      const absl::Span<const Slot> slots = all.subspan(begin, kVectorsBetweenLooks);
+      vectors.resize(slots.size() * dim);
+      absl::Status s = CheckCancellation(query_.cancellation);
+      if (s.ok()) s = ReadVectors(*entry.first, slots, absl::MakeSpan(vectors));
+      if (!s.ok()) return s;
+      for (size_t i = 0; i < slots.size(); ++i) {
+        (*cosines)[entry.second.second[begin + i]] =
+            distance.dot_f32(query_.vector.data(), vectors.data() + i * dim, dim);
+      }
     }
   }
   return absl::OkStatus();

@@ -13,10 +13,12 @@
 namespace cairn::index {
 namespace {
 
-// Documents deleted in one batch.
-constexpr size_t kDeleteGroup = 256;
+// Documents deleted in one batch: all that one request of the API may name.
+constexpr size_t kDeleteGroup = 1000;
 // Smaller batches are cheaper through the log, even during a bulk load.
 constexpr size_t kSortedBytes = size_t{8} << 20;
+// How often one who waits to write is asked whether it still wants to.
+constexpr absl::Duration kCancellationPoll = absl::Milliseconds(10);
 
 // A chunk's vector: absent, or finite and of unit length.
 absl::Status CheckVector(absl::Span<const float> vector, size_t dim) {
@@ -94,8 +96,11 @@ Collection::WritePause::~WritePause() {
   --collection_->write_pauses_;
 }
 
-absl::Status Collection::AwaitWriting() {
-  write_mutex_.Await(absl::Condition(this, &Collection::MayWrite));
+absl::Status Collection::AwaitWriting(const Cancellation* cancellation) {
+  while (!write_mutex_.AwaitWithTimeout(absl::Condition(this, &Collection::MayWrite),
+                                        kCancellationPoll)) {
+    if (absl::Status s = CheckCancellation(cancellation); !s.ok()) return s;
+  }
   return retired_ ? retired_because_ : absl::OkStatus();
 }
 
@@ -120,30 +125,34 @@ absl::Status Collection::CheckChunkIds(absl::Span<const PreparedDocument* const>
 }
 
 absl::Status Collection::Upsert(absl::Span<const PreparedDocument> documents,
-                                std::vector<WriteOutcome>* outcomes) {
+                                std::vector<WriteOutcome>* outcomes,
+                                std::vector<ChunkRange>* chunks, const Cancellation* cancellation) {
   outcomes->clear();
-  AwaitRoom();
+  if (chunks != nullptr) chunks->clear();
+  if (absl::Status s = AwaitRoom(cancellation); !s.ok()) return s;
   absl::MutexLock lock(&write_mutex_);
-  if (absl::Status s = AwaitWriting(); !s.ok()) return s;
+  if (absl::Status s = AwaitWriting(cancellation); !s.ok()) return s;
   std::vector<const PreparedDocument*> group;
   absl::flat_hash_set<std::string_view, StringViewHash, std::equal_to<>> ids;
   for (const PreparedDocument& d : documents) {
     if (!ids.insert(d.document.id).second) {
-      if (absl::Status s = UpsertDistinct(group, outcomes); !s.ok()) return s;
+      if (absl::Status s = UpsertDistinct(group, outcomes, chunks); !s.ok()) return s;
       group.clear();
       ids.clear();
       ids.insert(d.document.id);
     }
     group.push_back(&d);
   }
-  if (absl::Status s = UpsertDistinct(group, outcomes); !s.ok()) return s;
+  if (absl::Status s = UpsertDistinct(group, outcomes, chunks); !s.ok()) return s;
   FreezeIfFull();
   return absl::OkStatus();
 }
 
 absl::Status Collection::UpsertDistinct(absl::Span<const PreparedDocument* const> documents,
-                                        std::vector<WriteOutcome>* outcomes) {
+                                        std::vector<WriteOutcome>* outcomes,
+                                        std::vector<ChunkRange>* chunks) {
   std::vector<WriteOutcome> group_outcomes;
+  std::vector<ChunkRange> group_chunks;  // Of those to be written, filled in below.
   std::vector<const PreparedDocument*> changed;
   uint64_t chunk_count = 0;
   Staged staged;
@@ -154,12 +163,14 @@ absl::Status Collection::UpsertDistinct(absl::Span<const PreparedDocument* const
     const bool same_ids = d->first_chunk == 0 || (old.ok() && d->first_chunk == old->first_chunk);
     if (old.ok() && old->content_hash == d->content_hash && same_ids) {
       group_outcomes.push_back(WriteOutcome::kUnchanged);
+      group_chunks.push_back(RangeOf(old->first_chunk, old->chunk_count));
       continue;
     }
     if (old.ok()) {
       if (absl::Status s = StageRemoval(d->document.id, *old, &staged); !s.ok()) return s;
     }
     group_outcomes.push_back(old.ok() ? WriteOutcome::kReplaced : WriteOutcome::kCreated);
+    group_chunks.push_back({0, static_cast<uint32_t>(d->chunks.size())});
     changed.push_back(d);
     if (d->first_chunk == 0) chunk_count += d->chunks.size();
   }
@@ -168,15 +179,21 @@ absl::Status Collection::UpsertDistinct(absl::Span<const PreparedDocument* const
     absl::StatusOr<ChunkId> first = context_.ids->Take(chunk_count);
     if (!first.ok()) return first.status();
     ChunkId next = *first;
+    size_t at = 0;
     for (const PreparedDocument* d : changed) {
+      while (group_outcomes[at] == WriteOutcome::kUnchanged) ++at;
+      ChunkRange& range = group_chunks[at++];
       const bool has_ids = d->first_chunk != 0;
-      absl::Status s = StageDocument(*d, has_ids ? d->first_chunk : next, &staged);
+      const ChunkId from = has_ids ? d->first_chunk : next;
+      absl::Status s = StageDocument(*d, from, &staged);
       if (!s.ok()) return s;
       if (!has_ids) next += d->chunks.size();
+      range = RangeOf(from, range.count);
     }
     if (absl::Status s = CommitStaged(std::move(staged)); !s.ok()) return s;
   }
   outcomes->insert(outcomes->end(), group_outcomes.begin(), group_outcomes.end());
+  if (chunks != nullptr) chunks->insert(chunks->end(), group_chunks.begin(), group_chunks.end());
   return absl::OkStatus();
 }
 
@@ -327,7 +344,7 @@ absl::Status Collection::CommitStaged(Staged staged) {
 absl::Status Collection::Delete(absl::Span<const std::string> ids, std::vector<bool>* deleted) {
   deleted->assign(ids.size(), false);
   absl::MutexLock lock(&write_mutex_);
-  if (absl::Status s = AwaitWriting(); !s.ok()) return s;
+  if (absl::Status s = AwaitWriting(nullptr); !s.ok()) return s;
   for (size_t begin = 0; begin < ids.size(); begin += kDeleteGroup) {
     const size_t end = std::min(begin + kDeleteGroup, ids.size());
     Staged staged;

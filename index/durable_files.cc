@@ -13,6 +13,8 @@ namespace cairn::index {
 namespace {
 
 constexpr size_t kCopyBytes = 1 << 20;
+// Between two looks at whether to go on.
+constexpr size_t kKernelCopyBytes = 16 << 20;
 
 absl::Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
   while (!bytes.empty()) {
@@ -24,10 +26,12 @@ absl::Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status CopyBytes(int from, int to, const std::string& source, const std::string& target) {
+absl::Status CopyBytes(int from, int to, const std::string& source, const std::string& target,
+                       const WorkControl& control) {
   // In the kernel, which on some file systems shares the blocks. What it cannot do fails at once.
   ssize_t n;
-  while ((n = ::copy_file_range(from, nullptr, to, nullptr, size_t{1} << 30, 0)) > 0) {
+  while ((n = ::copy_file_range(from, nullptr, to, nullptr, kKernelCopyBytes, 0)) > 0) {
+    if (control.stopped()) return control.Check();
   }
   if (n < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
     return ErrnoStatus("cannot write", target);
@@ -37,6 +41,7 @@ absl::Status CopyBytes(int from, int to, const std::string& source, const std::s
   while ((n = ::read(from, buffer.data(), buffer.size())) != 0) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoStatus("cannot read", source);
+    if (control.stopped()) return control.Check();
     absl::Status s = WriteAll(to, {buffer.data(), static_cast<size_t>(n)}, target);
     if (!s.ok()) return s;
   }
@@ -74,7 +79,7 @@ absl::Status WriteFile(const std::string& path, std::string_view bytes) {
   return absl::OkStatus();
 }
 
-absl::Status CopyFile(const std::string& from, const std::string& to) {
+absl::Status CopyFile(const std::string& from, const std::string& to, const WorkControl& control) {
   // O_NONBLOCK: opening a pipe would wait for somebody at its other end.
   const Descriptor source(::open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (source.get() < 0) return ErrnoStatus("cannot open", from);
@@ -86,17 +91,18 @@ absl::Status CopyFile(const std::string& from, const std::string& to) {
   const Descriptor target(
       ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (target.get() < 0) return ErrnoStatus("cannot create", to);
-  if (absl::Status s = CopyBytes(source.get(), target.get(), from, to); !s.ok()) return s;
+  if (absl::Status s = CopyBytes(source.get(), target.get(), from, to, control); !s.ok()) return s;
   if (::fsync(target.get()) != 0) return ErrnoStatus("cannot sync", to);
   return absl::OkStatus();
 }
 
-absl::Status LinkOrCopyFile(const std::string& from, const std::string& to) {
+absl::Status LinkOrCopyFile(const std::string& from, const std::string& to,
+                            const WorkControl& control) {
   // Of a symbolic link this would make another one.
   struct stat info;
   if (::lstat(from.c_str(), &info) != 0) return ErrnoStatus("cannot inspect", from);
   if (S_ISREG(info.st_mode) && ::link(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
-  return CopyFile(from, to);
+  return CopyFile(from, to, control);
 }
 
 }  // namespace cairn::index

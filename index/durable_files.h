@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "index/work_control.h"
 
 namespace cairn::index {
 
@@ -37,10 +38,13 @@ absl::Status SyncFile(const std::string& path);
 // disk.
 absl::Status WriteFile(const std::string& path, std::string_view bytes);
 // Copies the bytes of a regular file to a new one, and waits likewise. Follows no symbolic link.
-absl::Status CopyFile(const std::string& from, const std::string& to);
+// Cancelled when `control` says so; a part of the copy may be there then.
+absl::Status CopyFile(const std::string& from, const std::string& to,
+                      const WorkControl& control = {});
 // Gives a file that never changes a second name; copies it where that cannot be (another file
-// system).
-absl::Status LinkOrCopyFile(const std::string& from, const std::string& to);
+// system). Cancelled as CopyFile.
+absl::Status LinkOrCopyFile(const std::string& from, const std::string& to,
+                            const WorkControl& control = {});
 
 }  // namespace cairn::index
 

@@ -22,6 +22,8 @@ constexpr float kUnmatched = -1.0f;
 
 // Slots that a window covers where several terms are essential.
 constexpr size_t kWindowSlots = 4096;
+// Terms looked at in a window each, between two looks at the cancellation: a few milliseconds.
+constexpr size_t kTermWindowsBetweenLooks = 512;
 // A term with more blocks than this in one window is bounded by its whole list.
 constexpr size_t kMaxBoundedBlocks = 8;
 
@@ -42,7 +44,7 @@ class BlockMaxSearch {
  public:
   BlockMaxSearch(const PostingSource& postings, absl::Span<const uint32_t> lengths,
                  const LexicalQuery& query, const SlotSet& allowed, uint32_t base,
-                 kernels::TopK* top, size_t k);
+                 kernels::TopK* top, size_t k, const Cancellation* cancellation);
 
   void Run();
   LexicalSearchStats Stats() const;
@@ -58,6 +60,8 @@ class BlockMaxSearch {
     Slot end = 0;
   };
 
+  // Asked once a window, or a window's part.
+  bool Stopped();
   // Whether a slot whose score is at most `sum`, computed in any order, cannot enter.
   bool Loses(float sum) const { return sum * slack_ <= top_->threshold(); }
 
@@ -84,6 +88,8 @@ class BlockMaxSearch {
   const uint32_t base_;
   kernels::TopK* const top_;
   const size_t k_;
+  const Cancellation* const cancellation_;
+  size_t term_windows_ = 0;  // Since the last look at it.
 
   // Ascending by the bound over the whole list, of which those before first_essential_in_list_
   // cannot make a winner by themselves.
@@ -118,13 +124,14 @@ float Slack(size_t terms) {
 
 BlockMaxSearch::BlockMaxSearch(const PostingSource& postings, absl::Span<const uint32_t> lengths,
                                const LexicalQuery& query, const SlotSet& allowed, uint32_t base,
-                               kernels::TopK* top, size_t k)
+                               kernels::TopK* top, size_t k, const Cancellation* cancellation)
     : allowed_(allowed),
       scorer_(query.bm25, query.average_length),
       scratch_(new PostingScratch[query.terms.size()]),
       base_(base),
       top_(top),
-      k_(k) {
+      k_(k),
+      cancellation_(cancellation) {
   cursors_.reserve(query.terms.size());
   for (const LexicalQuery::Term& term : query.terms) {
     assert(term.weight >= 0);
@@ -164,10 +171,17 @@ size_t BlockMaxSearch::Partition(std::vector<Bounded>* terms) const {
   return non_essential;
 }
 
+bool BlockMaxSearch::Stopped() {
+  term_windows_ += cursors_.size();
+  if (cancellation_ == nullptr || term_windows_ < kTermWindowsBetweenLooks) return false;
+  term_windows_ = 0;
+  return cancellation_->Requested();
+}
+
 void BlockMaxSearch::Run() {
   Slot from = 0;
   Window window;
-  while (NextWindow(from, &window)) {
+  while (NextWindow(from, &window) && !Stopped()) {
     from = window.end;
     BoundInWindow(window);
     const size_t essential_terms = by_window_.size() - first_essential_;
@@ -284,6 +298,7 @@ void BlockMaxSearch::ScanSeveral(const Window& window) {
             [](const Bounded& a, const Bounded& b) { return a.cursor < b.cursor; });
   // One term may be essential in general and several in a window, which then is its block.
   for (Window part = {window.begin, 0}; part.begin < window.end; part.begin = part.end) {
+    if (part.begin != window.begin && Stopped()) return;
     const Slot base = part.begin / 64 * 64;
     part.end = static_cast<Slot>(std::min<uint64_t>(window.end, uint64_t{base} + kWindowSlots));
     for (size_t i = first_essential_; i < by_window_.size(); ++i) {
@@ -386,11 +401,12 @@ float BlockMaxSearch::ExactScore(Slot slot) {
 
 void SearchBlockMax(const PostingSource& postings, absl::Span<const uint32_t> lengths,
                     const LexicalQuery& query, const SlotSet& allowed, uint32_t base,
-                    kernels::TopK* top, size_t k, LexicalSearchStats* stats) {
+                    kernels::TopK* top, size_t k, LexicalSearchStats* stats,
+                    const Cancellation* cancellation) {
   assert(allowed.size() == lengths.size());
   if (stats != nullptr) *stats = {};
   if (k == 0) return;
-  BlockMaxSearch search(postings, lengths, query, allowed, base, top, k);
+  BlockMaxSearch search(postings, lengths, query, allowed, base, top, k, cancellation);
   search.Run();
   if (stats != nullptr) *stats = search.Stats();
 }

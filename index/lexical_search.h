@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
+#include "index/cancellation.h"
 #include "index/lexical_tail.h"
 #include "index/posting_source.h"
 #include "index/slot_set.h"
@@ -16,7 +17,8 @@ namespace cairn::index {
 // Offers to *top every allowed slot of one part that can win, as base + slot. What *top, whose size
 // is k, holds already prunes from the start: so several parts have one top k. They must be searched
 // in ascending order of base, for ties to go to the smaller slot. `lengths` and `allowed` by slot;
-// `stats` may be null. Safe to run concurrently, with a collector each.
+// `stats` may be null. Ends early when `cancellation` (may be null) says so. Safe to run
+// concurrently, with a collector each.
 //
 // The slots are visited in ascending windows. In each, every term has an upper bound from its
 // blocks there; the terms of the smallest bounds that together cannot beat the k-th best score are
@@ -26,7 +28,8 @@ namespace cairn::index {
 // 2011; the windows follow Lucene's MaxScoreBulkScorer).
 void SearchBlockMax(const PostingSource& postings, absl::Span<const uint32_t> lengths,
                     const LexicalQuery& query, const SlotSet& allowed, uint32_t base,
-                    kernels::TopK* top, size_t k, LexicalSearchStats* stats);
+                    kernels::TopK* top, size_t k, LexicalSearchStats* stats,
+                    const Cancellation* cancellation = nullptr);
 
 }  // namespace cairn::index
 

@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "index/cancellation.h"
 #include "index/filter.h"
 #include "index/posting_source.h"
 #include "index/rows.h"
@@ -59,18 +60,20 @@ class Part {
   virtual const PostingSource& postings() const = 0;
 
   // The k slots of `allowed` with the largest inner products, best first; those below `floor` may
-  // be left out. `rows` is asked for vectors that the part does not have in full.
-  virtual absl::StatusOr<std::vector<ScoredSlot>> SearchVectors(absl::Span<const float> query,
-                                                                size_t k, const SlotSet& allowed,
-                                                                float floor, bool exact,
-                                                                ExactVectorSource rows) const = 0;
+  // be left out. `rows` is asked for vectors that the part does not have in full. Cancelled when
+  // `cancellation` (may be null) says so.
+  virtual absl::StatusOr<std::vector<ScoredSlot>> SearchVectors(
+      absl::Span<const float> query, size_t k, const SlotSet& allowed, float floor, bool exact,
+      ExactVectorSource rows, const Cancellation* cancellation) const = 0;
   // Whether ExactVector can tell; else the vectors are in the rows alone.
   virtual bool has_exact_vectors() const = 0;
   // [dim]; null for a chunk without a vector.
   virtual const float* ExactVector(Slot slot) const = 0;
 
-  // Live slots of documents that the filter matches. DataLoss when metadata is damaged.
-  virtual absl::StatusOr<SlotSet> Matching(const Filter& filter) const = 0;
+  // Live slots of documents that the filter matches. DataLoss when metadata is damaged; Cancelled
+  // when `cancellation` (may be null) says so.
+  virtual absl::StatusOr<SlotSet> Matching(const Filter& filter,
+                                           const Cancellation* cancellation) const = 0;
 
   // In memory besides mapped files, and bytes of mapped files.
   virtual size_t MemoryBytes() const;

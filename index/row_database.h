@@ -12,6 +12,7 @@
 #include "index/row_batch.h"
 #include "index/row_store.h"
 #include "index/store_files.h"
+#include "index/work_control.h"
 
 namespace rocksdb {
 class Cache;
@@ -53,6 +54,9 @@ class RowDatabase {
   rocksdb::ColumnFamilyHandle* family(Family f) const { return families_[static_cast<size_t>(f)]; }
   // Those that there are.
   std::vector<rocksdb::ColumnFamilyHandle*> families() const;
+
+  // Reads every block of every table file and checks its checksum. Cancelled between two files.
+  absl::Status VerifyTables(const WorkControl& control);
 
   // Bytes of the write-ahead logs.
   uint64_t LogBytes() const;

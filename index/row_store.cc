@@ -296,23 +296,30 @@ absl::Status RowStore::Checkpoint(const std::string& directory) {
   return FromRocks(s, absl::StrCat("cannot copy the database to ", directory));
 }
 
-absl::Status RowStore::CompactAll() {
+absl::Status RowStore::CompactAll(const std::atomic<bool>* cancel,
+                                  const WorkControl::Progress& on_progress) {
   if (absl::Status s = impl_->CheckWritable(); !s.ok()) return s;
   absl::Status room = impl_->CheckFreeSpace(DiskBytes(), impl_->options.min_free_bytes);
   if (!room.ok()) return room;
   rocksdb::CompactRangeOptions compact;
   compact.exclusive_manual_compaction = false;
   compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
-  for (rocksdb::ColumnFamilyHandle* family : impl_->database->families()) {
-    absl::Status s = FromRocks(impl_->rocks().CompactRange(compact, family, nullptr, nullptr),
-                               "cannot compact the table files");
-    if (!s.ok()) return s;
+  // RocksDB only reads it.
+  compact.canceled = const_cast<std::atomic<bool>*>(cancel);
+  const WorkControl control(cancel, &on_progress);
+  const std::vector<rocksdb::ColumnFamilyHandle*> families = impl_->database->families();
+  for (size_t i = 0; i < families.size(); ++i) {
+    if (absl::Status s = control.Check(); !s.ok()) return s;
+    control.Report(static_cast<double>(i) / static_cast<double>(families.size()));
+    const rocksdb::Status s = impl_->rocks().CompactRange(compact, families[i], nullptr, nullptr);
+    if (s.IsManualCompactionPaused()) return absl::CancelledError("cancelled");
+    if (!s.ok()) return FromRocks(s, "cannot compact the table files");
   }
   return absl::OkStatus();
 }
 
-absl::Status RowStore::VerifyFiles() const {
-  return FromRocks(impl_->rocks().VerifyChecksum(), "table files");
+absl::Status RowStore::VerifyFiles(const WorkControl& control) const {
+  return impl_->database->VerifyTables(control);
 }
 
 const std::string& RowStore::directory() const { return impl_->directory; }

@@ -2,6 +2,7 @@
 #ifndef CAIRN_INDEX_ROW_STORE_H_
 #define CAIRN_INDEX_ROW_STORE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "index/row_batch.h"
+#include "index/work_control.h"
 
 namespace cairn::index {
 
@@ -91,11 +93,14 @@ class RowStore {
   absl::Status Checkpoint(const std::string& directory);
 
   // Rewrites all table files, dropping what was deleted or replaced. Takes about as much disk space
-  // again as the rows have, until it is done.
-  absl::Status CompactAll();
+  // again as the rows have, until it is done. Cancelled soon after *cancel (may be null) becomes
+  // true: what was rewritten by then stays. `on_progress` gets shares from 0 to 1.
+  absl::Status CompactAll(const std::atomic<bool>* cancel = nullptr,
+                          const WorkControl::Progress& on_progress = {});
 
-  // Reads every block of every table file and checks its checksum.
-  absl::Status VerifyFiles() const;
+  // Reads every block of every table file and checks its checksum. Cancelled when `control` says
+  // so, after the file that is being read.
+  absl::Status VerifyFiles(const WorkControl& control = {}) const;
 
   const std::string& directory() const;
   const std::string& uuid() const;  // 32 hex digits

@@ -172,6 +172,18 @@ std::string ManifestKey(CollectionId collection) {
   return "manifest/" + CollectionPrefix(collection);
 }
 
+std::string NotesKey(CollectionId collection) { return "notes/" + CollectionPrefix(collection); }
+
+absl::StatusOr<CollectionId> CollectionOfNotesKey(std::string_view key) {
+  constexpr std::string_view kPrefix = "notes/";
+  if (key.substr(0, kPrefix.size()) != kPrefix || key.size() != kPrefix.size() + 4) {
+    return absl::DataLossError("notes key of a wrong shape");
+  }
+  CollectionId collection = 0;
+  for (char c : key.substr(kPrefix.size())) collection = collection << 8 | static_cast<uint8_t>(c);
+  return collection;
+}
+
 std::string TermCountKey(CollectionId collection) {
   return "term_count/" + CollectionPrefix(collection);
 }
@@ -229,6 +241,40 @@ absl::StatusOr<ReembeddingRow> DecodeReembedding(std::string_view key, std::stri
   absl::StatusOr<CollectionRow> collection = ReadCollection(&*reader);
   if (!collection.ok()) return collection.status();
   row.collection = *std::move(collection);
+  return row;
+}
+
+std::string Encode(std::string_view key, const NotesRow& row) {
+  RowWriter writer;
+  // A clock before 1970 is a clock that was never set.
+  writer.Varint(static_cast<uint64_t>(std::max<int64_t>(row.created_ms, 0)));
+  writer.Varint(static_cast<uint64_t>(std::max<int64_t>(row.changed_ms, 0)));
+  writer.String(row.description);
+  writer.Varint(row.labels.size());
+  for (const auto& [name, value] : row.labels) {
+    writer.String(name);
+    writer.String(value);
+  }
+  return std::move(writer).Finish(key);
+}
+
+absl::StatusOr<NotesRow> DecodeNotes(std::string_view key, std::string_view bytes) {
+  absl::StatusOr<RowReader> reader = RowReader::Open(key, bytes);
+  if (!reader.ok()) return reader.status();
+  constexpr uint64_t kMaxTime = std::numeric_limits<int64_t>::max();
+  NotesRow row;
+  row.created_ms = static_cast<int64_t>(reader->Varint(kMaxTime));
+  row.changed_ms = static_cast<int64_t>(reader->Varint(kMaxTime));
+  row.description = reader->String();
+  const size_t count = reader->Count(2);
+  for (size_t i = 0; i < count && reader->ok(); ++i) {
+    std::string name(reader->String());
+    // Names ascend: so a row has one encoding only.
+    if (!row.labels.empty() && name <= row.labels.rbegin()->first) reader->Fail();
+    std::string value(reader->String());
+    row.labels.emplace_hint(row.labels.end(), std::move(name), std::move(value));
+  }
+  if (absl::Status s = reader->Done(); !s.ok()) return s;
   return row;
 }
 

@@ -3,6 +3,7 @@
 #define CAIRN_INDEX_ROWS_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,15 @@ struct ReembeddingRow {
   CollectionId source = 0;   // Of the collection as it is.
   std::string model;         // What the new vectors' model is called, for messages.
   CollectionRow collection;  // What replaces it.
+};
+
+// What its owner says of a collection. It decides nothing.
+struct NotesRow {
+  int64_t created_ms = 0;  // Unix milliseconds, not negative; 0: not known.
+  int64_t changed_ms = 0;
+  std::string description;
+  std::map<std::string, std::string> labels;
+  friend bool operator==(const NotesRow&, const NotesRow&) = default;
 };
 
 struct DocumentRow {
@@ -109,6 +119,9 @@ std::string CollectionNameKey(std::string_view name);
 std::string ReembeddingKey(std::string_view name);
 std::string_view CountersKey();
 std::string ManifestKey(CollectionId collection);
+std::string NotesKey(CollectionId collection);
+// The collection of a NotesKey; DataLoss when the key has another shape.
+absl::StatusOr<CollectionId> CollectionOfNotesKey(std::string_view key);
 // Of the number of the collection's terms, a term row.
 std::string TermCountKey(CollectionId collection);
 // The chunk id of a ChunkKey; DataLoss when the key has another shape.
@@ -119,6 +132,7 @@ absl::StatusOr<ChunkId> ChunkIdOfKey(std::string_view key);
 std::string Encode(std::string_view key, const CountersRow& row);
 std::string Encode(std::string_view key, const CollectionRow& row);
 std::string Encode(std::string_view key, const ReembeddingRow& row);
+std::string Encode(std::string_view key, const NotesRow& row);
 std::string Encode(std::string_view key, const DocumentRow& row);
 std::string Encode(std::string_view key, const ChunkRow& row);
 std::string Encode(std::string_view key, const ForwardRow& row);
@@ -129,6 +143,7 @@ std::string EncodeVector(std::string_view key, absl::Span<const float> vector);
 absl::StatusOr<CountersRow> DecodeCounters(std::string_view key, std::string_view bytes);
 absl::StatusOr<CollectionRow> DecodeCollection(std::string_view key, std::string_view bytes);
 absl::StatusOr<ReembeddingRow> DecodeReembedding(std::string_view key, std::string_view bytes);
+absl::StatusOr<NotesRow> DecodeNotes(std::string_view key, std::string_view bytes);
 absl::StatusOr<DocumentRow> DecodeDocument(std::string_view key, std::string_view bytes);
 absl::StatusOr<ChunkRow> DecodeChunk(std::string_view key, std::string_view bytes);
 absl::StatusOr<ManifestRow> DecodeManifest(std::string_view key, std::string_view bytes);

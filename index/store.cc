@@ -7,7 +7,6 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "index/store_snapshot.h"
 
 namespace cairn::index {
 namespace {
@@ -33,6 +32,7 @@ Store::Store(std::unique_ptr<RowStore> rows, const CountersRow& counters,
              const StoreOptions& options)
     : rows_(std::move(rows)),
       options_(options.index),
+      now_(options.now),
       ids_(rows_.get(), counters),
       files_(rows_->directory()),
       limiter_(options.index.bytes_per_second),
@@ -88,16 +88,16 @@ void Store::CleanSegments() const {
   files_.Clean(used);
 }
 
-absl::Status Store::Verify(bool deep,
+absl::Status Store::Verify(const VerifyOptions& options,
                            absl::FunctionRef<void(const std::string& problem)> on_problem,
                            VerifyReport* report) {
   const SegmentFiles::Hold hold(&files_);
-  return VerifyStore(*rows_, files_, deep, on_problem, report);
+  return VerifyStore(*rows_, files_, options, on_problem, report);
 }
 
-absl::Status Store::Snapshot(const std::string& destination) {
+absl::Status Store::Snapshot(const std::string& destination, const SnapshotOptions& options) {
   const SegmentFiles::Hold hold(&files_);
-  return SnapshotStore(*rows_, destination);
+  return SnapshotStore(*rows_, destination, options);
 }
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& directory,
@@ -122,7 +122,10 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& directory,
   index.rebuild_chunks = std::max<size_t>(index.rebuild_chunks, 1);
   index.merge_factor = std::max<size_t>(index.merge_factor, 2);
   std::unique_ptr<Store> store(new Store(*std::move(rows), *counters, used));
-  if (!options.rows.read_only) store->CleanSegments();
+  if (!options.rows.read_only) {
+    store->CleanSegments();
+    store->CleanNotes();
+  }
   return store;
 }
 
@@ -167,7 +170,8 @@ absl::StatusOr<std::shared_ptr<Collection>> Store::Find(std::string_view name) {
 }
 
 absl::StatusOr<std::shared_ptr<Collection>> Store::Create(std::string_view name,
-                                                          const CollectionSettings& settings) {
+                                                          const CollectionSettings& settings,
+                                                          const CollectionRemarks& remarks) {
   if (absl::Status s = CheckName(name); !s.ok()) return s;
   {
     absl::MutexLock lock(&mutex_);
@@ -185,6 +189,10 @@ absl::StatusOr<std::shared_ptr<Collection>> Store::Create(std::string_view name,
     const std::string key = CollectionNameKey(name);
     RowBatch batch;
     batch.Put(Family::kDefault, key, Encode(key, row));
+    const std::string notes_key = NotesKey(row.id);
+    const int64_t now = NowMs();
+    const NotesRow notes = {now, now, remarks.description, remarks.labels};
+    batch.Put(Family::kDefault, notes_key, Encode(notes_key, notes));
     if (absl::Status s = rows_->Commit(std::move(batch)); !s.ok()) return s;
   }
   return Find(name);
@@ -238,20 +246,6 @@ absl::Status Store::Drop(std::string_view name) {
   entry->collection.reset();
   entries_.erase(it);
   return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<std::string>> Store::List() const {
-  std::vector<std::string> names;
-  const std::string begin = CollectionNameKey("");
-  std::string end = begin;
-  ++end.back();
-  absl::Status s = rows_->Scan(Family::kDefault, begin, end, nullptr,
-                               [&](std::string_view key, std::string_view) {
-                                 names.emplace_back(key.substr(begin.size()));
-                                 return absl::OkStatus();
-                               });
-  if (!s.ok()) return s;
-  return names;
 }
 
 }  // namespace cairn::index

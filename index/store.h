@@ -3,6 +3,9 @@
 #define CAIRN_INDEX_STORE_H_
 
 #include <cstdint>
+#include <functional>
+#include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "index/chunk_ids.h"
 #include "index/collection.h"
 #include "index/index_options.h"
@@ -23,14 +27,23 @@
 #include "index/row_store.h"
 #include "index/segment/rate_limiter.h"
 #include "index/segment/segment_files.h"
+#include "index/store_snapshot.h"
 #include "index/verify.h"
 
 namespace cairn::index {
+
+// What a collection's owner says of it (NotesRow). Any bytes.
+struct CollectionRemarks {
+  std::string description;
+  std::map<std::string, std::string> labels;
+};
 
 struct StoreOptions {
   RowStoreOptions rows;
   IndexOptions index;
   size_t query_threads = 0;  // At work at once, callers included; 0: one a core.
+  // What time it is, for the notes of collections; empty: the system's clock.
+  std::function<absl::Time()> now;
 };
 
 // Thread-safe. Errors as RowStore's.
@@ -50,7 +63,14 @@ class Store {
   // Creates a collection. AlreadyExists; InvalidArgument for a bad name (letters, digits, "._-", at
   // most 128 bytes, not starting with a dot).
   absl::StatusOr<std::shared_ptr<Collection>> Create(std::string_view name,
-                                                     const CollectionSettings& settings);
+                                                     const CollectionSettings& settings,
+                                                     const CollectionRemarks& remarks = {});
+
+  // What was noted of a collection; empty, without times, where nothing was. NotFound without the
+  // collection.
+  absl::StatusOr<NotesRow> Notes(std::string_view name) const;
+  // Replaces the remarks, durably. NotFound.
+  absl::Status SetRemarks(std::string_view name, const CollectionRemarks& remarks);
 
   // Deletes a collection with all its rows. Queries in progress on it end as they began.
   // FailedPrecondition while a Reembedding of it lives.
@@ -69,15 +89,22 @@ class Store {
   // work.
   absl::Status AbandonReembedding(std::string_view name);
 
-  // Names, ascending.
-  absl::StatusOr<std::vector<std::string>> List() const;
+  // Names, ascending: at most `limit` of those after `after` (exclusive) that begin with `prefix`.
+  absl::StatusOr<std::vector<std::string>> List(
+      std::string_view prefix = {}, std::string_view after = {},
+      size_t limit = std::numeric_limits<size_t>::max()) const;
 
   // Copies the store, as it is at one moment, into a new directory (store_snapshot.h). Queries and
   // writes go on.
-  absl::Status Snapshot(const std::string& destination);
+  absl::Status Snapshot(const std::string& destination, const SnapshotOptions& options = {});
 
   // VerifyStore, with the segments held in place.
   absl::Status Verify(bool deep, absl::FunctionRef<void(const std::string& problem)> on_problem,
+                      VerifyReport* report) {
+    return Verify({deep, {}, nullptr, {}}, on_problem, report);
+  }
+  absl::Status Verify(const VerifyOptions& options,
+                      absl::FunctionRef<void(const std::string& problem)> on_problem,
                       VerifyReport* report);
 
   RowStore& rows() const { return *rows_; }
@@ -98,8 +125,13 @@ class Store {
   Store(std::unique_ptr<RowStore> rows, const CountersRow& counters, const StoreOptions& options);
   CollectionContext Context();
   absl::StatusOr<ManifestRow> ReadManifest(CollectionId collection) const;
+  // Of a collection that is there.
+  absl::StatusOr<NotesRow> ReadNotes(CollectionId collection) const;
+  int64_t NowMs() const;
   // Deletes segment files that no manifest names.
   void CleanSegments() const;
+  // Deletes notes of collections that are gone. A failure costs nothing but their bytes.
+  void CleanNotes();
   // Collection::Retire, and remembers it.
   absl::Status Retire(const std::shared_ptr<Collection>& collection, const std::string& reason,
                       absl::FunctionRef<absl::Status()> drop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -121,6 +153,7 @@ class Store {
 
   const std::unique_ptr<RowStore> rows_;
   const IndexOptions options_;
+  const std::function<absl::Time()> now_;
   ChunkIds ids_;
   SegmentFiles files_;
   RateLimiter limiter_;

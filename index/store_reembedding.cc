@@ -32,6 +32,9 @@ absl::Status Reembedding::Commit() {
   CollectionRow row;
   row.id = target_->id();
   row.settings = target_->settings();
+  absl::StatusOr<NotesRow> notes = store.ReadNotes(source_->id());
+  // Damaged ones are not to be lost by the way.
+  if (!notes.ok()) return notes.status();
   const std::string replaced =
       absl::StrCat("collection ", name_,
                    " has been re-embedded with another model: open the store with that one");
@@ -39,6 +42,8 @@ absl::Status Reembedding::Commit() {
     RowBatch batch;
     const std::string key = CollectionNameKey(name_);
     batch.Put(Family::kDefault, key, Encode(key, row));
+    const std::string notes_key = NotesKey(row.id);
+    batch.Put(Family::kDefault, notes_key, Encode(notes_key, *notes));
     batch.Delete(Family::kDefault, ReembeddingKey(name_));
     AddDrop(source_->id(), &batch);
     return store.rows_->Commit(std::move(batch));

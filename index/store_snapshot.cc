@@ -121,7 +121,7 @@ class PartialStore {
   const std::string& directory() const { return directory_; }
   // Links or copies the .seg files of source/segments, if there are any. Other files there are
   // being written, or were set aside.
-  absl::Status AddSegments(const std::string& source);
+  absl::Status AddSegments(const std::string& source, const SnapshotOptions& options);
   // Links or copies source/db, to which nobody writes.
   absl::Status AddDatabase(const std::string& source);
   // Puts everything on disk, and then the file that makes it a store.
@@ -192,7 +192,8 @@ void PartialStore::Remove(bool lock_too) const {
   ::rmdir(directory_.c_str());
 }
 
-absl::Status PartialStore::AddSegments(const std::string& source) {
+absl::Status PartialStore::AddSegments(const std::string& source, const SnapshotOptions& options) {
+  const WorkControl control(options.cancel, nullptr);
   const std::string from = source + "/segments", to = directory_ + "/segments";
   absl::StatusOr<FileKind> kind = KindOf(from);
   if (!kind.ok()) return kind.status();
@@ -200,11 +201,19 @@ absl::Status PartialStore::AddSegments(const std::string& source) {
   if (*kind != FileKind::kDirectory) return NoFileOfAStore(from);
   absl::Status s = MakeDirectory(to);
   if (!s.ok()) return s;
-  s = ForEachFile(
-      from, [](const std::string& name) { return absl::EndsWith(name, ".seg"); },
-      [&](const std::string& path, const std::string& name) {
-        return LinkOrCopyFile(path, absl::StrCat(to, "/", name));
-      });
+  const auto wanted = [](const std::string& name) { return absl::EndsWith(name, ".seg"); };
+  uint64_t done = 0, total = 0;
+  s = ForEachFile(from, wanted, [&](const std::string&, const std::string&) {
+    ++total;
+    return absl::OkStatus();
+  });
+  if (!s.ok()) return s;
+  s = ForEachFile(from, wanted, [&](const std::string& path, const std::string& name) {
+    if (absl::Status go_on = control.Check(); !go_on.ok()) return go_on;
+    // One that is published meanwhile is not part of the moment, but does no harm.
+    if (options.on_progress) options.on_progress("segments", done++, std::max(done, total));
+    return LinkOrCopyFile(path, absl::StrCat(to, "/", name), control);
+  });
   return s.ok() ? SyncDirectory(to) : s;
 }
 
@@ -249,14 +258,21 @@ absl::Status PartialStore::Finish() {
 
 }  // namespace
 
-absl::Status SnapshotStore(RowStore& rows, const std::string& destination) {
+absl::Status SnapshotStore(RowStore& rows, const std::string& destination,
+                           const SnapshotOptions& options) {
+  const WorkControl control(options.cancel, nullptr);
+  if (absl::Status s = control.Check(); !s.ok()) return s;
   absl::StatusOr<std::unique_ptr<PartialStore>> copy =
       PartialStore::Begin(rows.directory(), destination);
   if (!copy.ok()) return copy.status();
   // The rows first: a segment that is published meanwhile is one too many for them, never too few.
+  if (options.on_progress) options.on_progress("rows", 0, 0);
   absl::Status s = rows.Checkpoint((*copy)->directory() + "/db");
-  if (s.ok()) s = (*copy)->AddSegments(rows.directory());
+  if (s.ok()) s = control.Check();
+  if (s.ok()) s = (*copy)->AddSegments(rows.directory(), options);
+  if (s.ok()) s = control.Check();
   if (s.ok()) s = (*copy)->AddFormat({kStoreFormat, rows.uuid()});
+  // From here on it is a store: only its name is missing.
   if (s.ok()) s = (*copy)->Finish();
   return s;
 }
@@ -269,7 +285,7 @@ absl::Status RestoreStore(const std::string& snapshot, const std::string& destin
   absl::StatusOr<std::unique_ptr<PartialStore>> copy = PartialStore::Begin(snapshot, destination);
   if (!copy.ok()) return copy.status();
   absl::Status s = (*copy)->AddDatabase(snapshot);
-  if (s.ok()) s = (*copy)->AddSegments(snapshot);
+  if (s.ok()) s = (*copy)->AddSegments(snapshot, {});
   if (s.ok()) s = (*copy)->AddFormat(*format);
   if (s.ok()) {
     RowStoreOptions reading;

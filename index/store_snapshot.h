@@ -2,10 +2,12 @@
 #ifndef CAIRN_INDEX_STORE_SNAPSHOT_H_
 #define CAIRN_INDEX_STORE_SNAPSHOT_H_
 
+#include <atomic>
 #include <string>
 
 #include "absl/status/status.h"
 #include "index/row_store.h"
+#include "index/work_control.h"
 
 namespace cairn::index {
 
@@ -21,9 +23,17 @@ namespace cairn::index {
 // ResourceExhausted (disk full), FailedPrecondition (in use; read-only; something that is no file
 // of a store), DataLoss, Unavailable.
 
+struct SnapshotOptions {
+  // Cancelled when it becomes true, and nothing is left; may be null.
+  const std::atomic<bool>* cancel = nullptr;
+  // Called on the caller's thread: "rows" and then "segments", in files.
+  StageProgress on_progress;
+};
+
 // Copies a store as it is at one moment. Commits go on meanwhile; but the caller sees to it that no
 // file of segments/ is deleted.
-absl::Status SnapshotStore(RowStore& rows, const std::string& destination);
+absl::Status SnapshotStore(RowStore& rows, const std::string& destination,
+                           const SnapshotOptions& options = {});
 
 // Makes a store from a snapshot, which need not be writable and does not change; nobody may write
 // to it meanwhile. The result is opened, read-only, before it counts.

@@ -13,6 +13,8 @@ namespace {
 constexpr ChunkId kNoEnd = std::numeric_limits<ChunkId>::max();
 // Document rows read at once.
 constexpr size_t kReadBatch = 1024;
+// Documents that a filter looks at between two looks at the cancellation.
+constexpr size_t kDocumentsBetweenLooks = 1024;
 
 absl::Status Damaged(const std::string& what) {
   return absl::DataLossError(absl::StrCat(what, " (cairn verify lists all damage)"));
@@ -69,12 +71,17 @@ absl::Status Tail::AddChunk(const ForwardRow& forward, absl::Span<const float> v
   return vectors_.Append(vector).status();
 }
 
-absl::StatusOr<SlotSet> Tail::Matching(const Filter& filter) const {
+absl::StatusOr<SlotSet> Tail::Matching(const Filter& filter,
+                                       const Cancellation* cancellation) const {
   SlotSet set(slots());
   // Documents that share one metadata object are common, and often neighbours.
   const StoredMetadata* last = nullptr;
   bool last_matches = false;
-  for (const StoredDocument& d : documents_) {
+  for (size_t n = 0; n < documents_.size(); ++n) {
+    if (n % kDocumentsBetweenLooks == 0) {
+      if (absl::Status s = CheckCancellation(cancellation); !s.ok()) return s;
+    }
+    const StoredDocument& d = documents_[n];
     if (d.metadata != last) {
       last = d.metadata;
       last_matches = filter.Matches(last->decoded);
@@ -85,10 +92,10 @@ absl::StatusOr<SlotSet> Tail::Matching(const Filter& filter) const {
   return set;
 }
 
-absl::StatusOr<std::vector<ScoredSlot>> Tail::SearchVectors(absl::Span<const float> query, size_t k,
-                                                            const SlotSet& allowed, float floor,
-                                                            bool, ExactVectorSource rows) const {
-  return vectors_.Search(query, k, allowed, rows, floor);
+absl::StatusOr<std::vector<ScoredSlot>> Tail::SearchVectors(
+    absl::Span<const float> query, size_t k, const SlotSet& allowed, float floor, bool,
+    ExactVectorSource rows, const Cancellation* cancellation) const {
+  return vectors_.Search(query, k, allowed, rows, floor, cancellation);
 }
 
 size_t Tail::MemoryBytes() const {
@@ -97,12 +104,14 @@ size_t Tail::MemoryBytes() const {
 }
 
 absl::Status Tail::Load(const RowStore& store, CollectionId collection, ChunkId end,
-                        size_t max_slots, size_t terms) {
+                        size_t max_slots, size_t terms, const WorkControl& control) {
   end_ = end;
-  absl::StatusOr<std::vector<LoadedDocument>> loaded = ReadDocuments(store, collection, max_slots);
+  absl::StatusOr<std::vector<LoadedDocument>> loaded =
+      ReadDocuments(store, collection, max_slots, control);
   if (!loaded.ok()) return loaded.status();
   for (size_t begin = 0; begin < loaded->size(); begin += kReadBatch) {
     const size_t count = std::min(kReadBatch, loaded->size() - begin);
+    if (absl::Status s = control.Check(); !s.ok()) return s;
     std::vector<std::string> keys, values;
     for (size_t i = begin; i < begin + count; ++i) {
       keys.push_back(DocumentKey(collection, (*loaded)[i].id));
@@ -125,8 +134,9 @@ absl::Status Tail::Load(const RowStore& store, CollectionId collection, ChunkId 
   }
   // Vectors are independent of the postings and half of the work. (std::async falls back to this
   // thread where no other can be had.)
-  std::future<absl::Status> vectors = std::async([&] { return LoadVectors(store, collection); });
-  absl::Status s = LoadForward(store, collection, terms);
+  std::future<absl::Status> vectors =
+      std::async([&] { return LoadVectors(store, collection, control); });
+  absl::Status s = LoadForward(store, collection, terms, control);
   const absl::Status vectors_status = vectors.get();
   return s.ok() ? vectors_status : s;
 }
@@ -134,13 +144,15 @@ absl::Status Tail::Load(const RowStore& store, CollectionId collection, ChunkId 
 // The documents of the chunks in the range, in order; lowers end_ when there are more.
 absl::StatusOr<std::vector<Tail::LoadedDocument>> Tail::ReadDocuments(const RowStore& store,
                                                                       CollectionId collection,
-                                                                      size_t max_slots) {
+                                                                      size_t max_slots,
+                                                                      const WorkControl& control) {
   std::vector<LoadedDocument> loaded;
   size_t slots = 0;
   const absl::Status full = absl::CancelledError();
   absl::Status s = store.Scan(
       Family::kChunks, ChunkKey(collection, begin()), ChunkKey(collection, end_), nullptr,
       [&](std::string_view key, std::string_view value) -> absl::Status {
+        if (control.stopped()) return control.Check();
         absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
         if (!chunk.ok()) return chunk.status();
         absl::StatusOr<ChunkRow> row = DecodeChunk(key, value);
@@ -164,13 +176,15 @@ absl::StatusOr<std::vector<Tail::LoadedDocument>> Tail::ReadDocuments(const RowS
   return loaded;
 }
 
-absl::Status Tail::LoadForward(const RowStore& store, CollectionId collection, size_t terms) {
+absl::Status Tail::LoadForward(const RowStore& store, CollectionId collection, size_t terms,
+                               const WorkControl& control) {
   Slot next = 0;
   uint64_t length = 0;
   ForwardRow row;
   absl::Status s = store.Scan(
       Family::kForward, ChunkKey(collection, begin()), ChunkKey(collection, end_), nullptr,
       [&](std::string_view key, std::string_view value) -> absl::Status {
+        if (control.stopped()) return control.Check();
         absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
         if (!chunk.ok()) return chunk.status();
         absl::Status decoded = DecodeForward(key, value, &row);
@@ -195,11 +209,13 @@ absl::Status Tail::LoadForward(const RowStore& store, CollectionId collection, s
   return s;
 }
 
-absl::Status Tail::LoadVectors(const RowStore& store, CollectionId collection) {
+absl::Status Tail::LoadVectors(const RowStore& store, CollectionId collection,
+                               const WorkControl& control) {
   std::vector<float> vector(vectors_.dim());
   absl::Status s = store.Scan(
       Family::kVectors, ChunkKey(collection, begin()), ChunkKey(collection, end_), nullptr,
       [&](std::string_view key, std::string_view value) -> absl::Status {
+        if (control.stopped()) return control.Check();
         absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
         if (!chunk.ok()) return chunk.status();
         absl::Status decoded = DecodeVector(key, value, absl::MakeSpan(vector));

@@ -19,6 +19,7 @@
 #include "index/row_store.h"
 #include "index/term_dictionary.h"
 #include "index/vector_tail.h"
+#include "index/work_control.h"
 
 namespace cairn::index {
 
@@ -31,9 +32,10 @@ class Tail : public Part {
 
   // Reads rows of chunks in [begin(), end) into an empty tail: whole documents, until it has
   // `max_slots` slots. Term ids of `terms` or above are damage. On return end() is where the rest,
-  // if there is any, begins. DataLoss naming the row when one is damaged.
+  // if there is any, begins. DataLoss naming the row when one is damaged; Cancelled when `control`
+  // says so.
   absl::Status Load(const RowStore& store, CollectionId collection, ChunkId end, size_t max_slots,
-                    size_t terms);
+                    size_t terms, const WorkControl& control = {});
 
   // Adds a document; exactly row.chunk_count calls of AddChunk follow. Its chunks are later than
   // all before.
@@ -54,13 +56,13 @@ class Tail : public Part {
   size_t SlotDocument(Slot slot) const override { return slot_documents_[slot]; }
   absl::Span<const uint32_t> lengths() const override { return lexical_.lengths(); }
   const PostingSource& postings() const override { return lexical_.postings(); }
-  absl::StatusOr<std::vector<ScoredSlot>> SearchVectors(absl::Span<const float> query, size_t k,
-                                                        const SlotSet& allowed, float floor,
-                                                        bool exact,
-                                                        ExactVectorSource rows) const override;
+  absl::StatusOr<std::vector<ScoredSlot>> SearchVectors(
+      absl::Span<const float> query, size_t k, const SlotSet& allowed, float floor, bool exact,
+      ExactVectorSource rows, const Cancellation* cancellation) const override;
   bool has_exact_vectors() const override { return false; }
   const float* ExactVector(Slot) const override { return nullptr; }
-  absl::StatusOr<SlotSet> Matching(const Filter& filter) const override;
+  absl::StatusOr<SlotSet> Matching(const Filter& filter,
+                                   const Cancellation* cancellation) const override;
   size_t MemoryBytes() const override;
 
  private:
@@ -79,9 +81,12 @@ class Tail : public Part {
 
   absl::StatusOr<std::vector<LoadedDocument>> ReadDocuments(const RowStore& store,
                                                             CollectionId collection,
-                                                            size_t max_slots);
-  absl::Status LoadForward(const RowStore& store, CollectionId collection, size_t terms);
-  absl::Status LoadVectors(const RowStore& store, CollectionId collection);
+                                                            size_t max_slots,
+                                                            const WorkControl& control);
+  absl::Status LoadForward(const RowStore& store, CollectionId collection, size_t terms,
+                           const WorkControl& control);
+  absl::Status LoadVectors(const RowStore& store, CollectionId collection,
+                           const WorkControl& control);
   const StoredMetadata* Intern(const chunking::Metadata& metadata);
 
   ChunkId end_;

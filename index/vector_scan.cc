@@ -18,6 +18,10 @@ constexpr int kScanFrom = 64;
 // Vectors scored exactly at a time, after the first k.
 constexpr size_t kBatch = 32;
 constexpr size_t kMaxBatch = 256;
+// Pages scanned, and slots bounded again, between two looks at the cancellation: under a
+// millisecond.
+constexpr size_t kPagesBetweenLooks = 32;
+constexpr size_t kSlotsBetweenLooks = 4096;
 
 // A slot that may be among the k best.
 struct Candidate {
@@ -29,18 +33,20 @@ struct Candidate {
 class ScanSearch {
  public:
   ScanSearch(const EncodedRowsView& rows, absl::Span<const float> query, size_t k,
-             const SlotSet& wanted, float floor, ExactScores exact)
+             const SlotSet& wanted, float floor, ExactScores exact,
+             const Cancellation* cancellation)
       : rows_(rows),
         query_(query),
         k_(k),
         wanted_(wanted),
         floor_(floor),
         exact_(exact),
+        cancellation_(cancellation),
         needed_(floor) {}
 
   // `lower_bounds`: how many of the best lower bounds a slot's upper bound has to reach the last
   // of. At least k; larger where some of the vectors are known to be gone.
-  void CollectCandidates(size_t lower_bounds);
+  absl::Status CollectCandidates(size_t lower_bounds);
   absl::Status Rescore();
 
   // Slots whose vectors the source did not have.
@@ -57,7 +63,7 @@ class ScanSearch {
     candidates_.push_back({slot, score + error});
     lower->Push(score - error, slot);
   }
-  void NarrowCandidates(const EncodedQuery& query, size_t lower_bounds);
+  absl::Status NarrowCandidates(const EncodedQuery& query, size_t lower_bounds);
   absl::Status RescoreBatch(absl::Span<const Candidate> batch);
 
   const EncodedRowsView& rows_;
@@ -66,6 +72,7 @@ class ScanSearch {
   const SlotSet& wanted_;
   float floor_;
   ExactScores exact_;
+  const Cancellation* const cancellation_;
   std::vector<Candidate> candidates_;
   float needed_;  // Upper bounds below it are left out.
   kernels::TopK top_{k_};
@@ -74,7 +81,7 @@ class ScanSearch {
   std::vector<float> batch_scores_;
 };
 
-void ScanSearch::CollectCandidates(size_t lower_bounds) {
+absl::Status ScanSearch::CollectCandidates(size_t lower_bounds) {
   const size_t wanted = wanted_.Count();
   if (wanted <= lower_bounds) {
     const std::vector<uint64_t>& words = wanted_.words();
@@ -84,14 +91,19 @@ void ScanSearch::CollectCandidates(size_t lower_bounds) {
                                std::numeric_limits<float>::infinity()});
       }
     }
-    return;
+    return absl::OkStatus();
   }
   const EncodedQuery query = rows_.Encode(query_);
   kernels::TopK lower(lower_bounds);
   const size_t pages = (rows_.size() + rows_.kPageRows - 1) / rows_.kPageRows;
-  for (size_t page = 0; page < pages; ++page) CollectPage(query, page, &lower);
+  for (size_t page = 0; page < pages; ++page) {
+    if (page % kPagesBetweenLooks == 0) {
+      if (absl::Status s = CheckCancellation(cancellation_); !s.ok()) return s;
+    }
+    CollectPage(query, page, &lower);
+  }
   needed_ = Threshold(lower);
-  NarrowCandidates(query, lower_bounds);
+  return NarrowCandidates(query, lower_bounds);
 }
 
 // Adds the wanted slots of a page whose upper bound reaches the last of the best lower bounds.
@@ -141,10 +153,14 @@ void ScanSearch::CollectPage(const EncodedQuery& query, size_t page, kernels::To
 }
 
 // Bounds the candidates again with the query's full precision, which about halves the intervals.
-void ScanSearch::NarrowCandidates(const EncodedQuery& query, size_t lower_bounds) {
+absl::Status ScanSearch::NarrowCandidates(const EncodedQuery& query, size_t lower_bounds) {
   kernels::TopK lower(lower_bounds);
   size_t kept = 0;
-  for (const Candidate& c : candidates_) {
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    if (i % kSlotsBetweenLooks == 0) {
+      if (absl::Status s = CheckCancellation(cancellation_); !s.ok()) return s;
+    }
+    const Candidate c = candidates_[i];
     if (c.upper < needed_) continue;
     const ScoreInterval s = rows_.ScoreFine(query, c.slot);
     lower.Push(s.score - s.error, c.slot);
@@ -155,6 +171,7 @@ void ScanSearch::NarrowCandidates(const EncodedQuery& query, size_t lower_bounds
   candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(),
                                    [&](const Candidate& c) { return c.upper < needed_; }),
                     candidates_.end());
+  return absl::OkStatus();
 }
 
 absl::Status ScanSearch::Rescore() {
@@ -170,6 +187,7 @@ absl::Status ScanSearch::Rescore() {
       ++end;
     }
     if (end == next) break;
+    if (absl::Status s = CheckCancellation(cancellation_); !s.ok()) return s;
     if (absl::Status s = RescoreBatch(absl::MakeConstSpan(candidates_).subspan(next, end - next));
         !s.ok()) {
       return s;
@@ -208,15 +226,16 @@ std::vector<ScoredSlot> ScanSearch::Take() {
 
 absl::StatusOr<std::vector<ScoredSlot>> ScanForTopK(const EncodedRowsView& rows,
                                                     absl::Span<const float> query, size_t k,
-                                                    SlotSet wanted, float floor,
-                                                    ExactScores exact) {
+                                                    SlotSet wanted, float floor, ExactScores exact,
+                                                    const Cancellation* cancellation) {
   if (k == 0) return std::vector<ScoredSlot>();
   // A vanished vector may have had a lower bound that left others out: then once more without it,
   // with bounds that allow for as many again to be gone.
   size_t spare = 0;
   while (true) {
-    ScanSearch search(rows, query, k, wanted, floor, exact);
-    search.CollectCandidates(k > SIZE_MAX - spare ? SIZE_MAX : k + spare);
+    ScanSearch search(rows, query, k, wanted, floor, exact, cancellation);
+    absl::Status collected = search.CollectCandidates(k > SIZE_MAX - spare ? SIZE_MAX : k + spare);
+    if (!collected.ok()) return collected;
     if (absl::Status s = search.Rescore(); !s.ok()) return s;
     if (search.complete()) return search.Take();
     for (Slot slot : search.vanished()) wanted.Clear(slot);

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "index/cancellation.h"
 #include "index/encoded_rows.h"
 #include "index/lexical_tail.h"
 #include "index/slot_set.h"
@@ -25,10 +26,12 @@ using ExactScores =
 // codes of all wanted slots, and asks `exact` for those that the encoding's error bound leaves in
 // doubt: the result is the exact top k of the float32 inner products. The bound: for a stored x^ of
 // x and an encoded query q^ of q, |q.x - q^.x^| <= |q| |x - x^| + |q - q^| |x^| (Cauchy-Schwarz),
-// with the norms kept per slot. The errors of `exact` pass through.
+// with the norms kept per slot. The errors of `exact` pass through; Cancelled when `cancellation`
+// (may be null) says so.
 absl::StatusOr<std::vector<ScoredSlot>> ScanForTopK(const EncodedRowsView& rows,
                                                     absl::Span<const float> query, size_t k,
-                                                    SlotSet wanted, float floor, ExactScores exact);
+                                                    SlotSet wanted, float floor, ExactScores exact,
+                                                    const Cancellation* cancellation = nullptr);
 
 }  // namespace cairn::index
 

@@ -58,8 +58,8 @@ size_t VectorTail::MemoryBytes() const {
 
 absl::StatusOr<std::vector<ScoredSlot>> VectorTail::Search(absl::Span<const float> query, size_t k,
                                                            const SlotSet& allowed,
-                                                           ExactVectorSource exact,
-                                                           float floor) const {
+                                                           ExactVectorSource exact, float floor,
+                                                           const Cancellation* cancellation) const {
   assert(allowed.size() == slots());
   if (absl::Status s = CheckUnitVector(query, dim()); !s.ok()) return s;
   if (k == 0) return std::vector<ScoredSlot>();
@@ -82,7 +82,7 @@ absl::StatusOr<std::vector<ScoredSlot>> VectorTail::Search(absl::Span<const floa
     }
     return absl::OkStatus();
   };
-  return ScanForTopK(rows, query, k, std::move(wanted), floor, score);
+  return ScanForTopK(rows, query, k, std::move(wanted), floor, score, cancellation);
 }
 
 }  // namespace cairn::index

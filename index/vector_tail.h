@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "index/cancellation.h"
 #include "index/lexical_tail.h"
 #include "index/slot_set.h"
 #include "index/vector_encoding.h"
@@ -46,11 +47,12 @@ class VectorTail {
 
   // The k slots of `allowed` (size slots()) with the largest inner product with `query` (unit
   // length, [dim]), by score descending, then slot ascending; those that score below `floor` may be
-  // left out. InvalidArgument for a bad query; the source's errors pass through. With kFloat32
-  // `exact` is not called.
+  // left out. InvalidArgument for a bad query; the source's errors pass through; Cancelled when
+  // `cancellation` (may be null) says so. With kFloat32 `exact` is not called.
   absl::StatusOr<std::vector<ScoredSlot>> Search(
       absl::Span<const float> query, size_t k, const SlotSet& allowed, ExactVectorSource exact,
-      float floor = -std::numeric_limits<float>::infinity()) const;
+      float floor = -std::numeric_limits<float>::infinity(),
+      const Cancellation* cancellation = nullptr) const;
 
  private:
   struct Impl;

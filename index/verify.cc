@@ -15,6 +15,29 @@ namespace {
 
 using ProblemSink = absl::FunctionRef<void(const std::string&)>;
 
+constexpr uint64_t kRowsPerReport = 4096;
+
+// What all that verify have in common: how far they are, and whether to go on.
+class Watch {
+ public:
+  explicit Watch(const VerifyOptions& options)
+      : on_progress_(options.on_progress), control_(options.cancel, nullptr) {}
+
+  const WorkControl& control() const { return control_; }
+  void Report(std::string_view stage, uint64_t done, uint64_t total) const {
+    if (on_progress_) on_progress_(stage, done, total);
+  }
+  void CountRow() {
+    if (++rows_ % kRowsPerReport == 0) Report("rows", rows_, 0);
+  }
+  uint64_t rows() const { return rows_; }
+
+ private:
+  const StageProgress& on_progress_;
+  const WorkControl control_;
+  uint64_t rows_ = 0;
+};
+
 struct ExpectedDocument {
   std::string id;
   DocumentRow row;
@@ -26,14 +49,15 @@ class CollectionVerifier {
  public:
   CollectionVerifier(const RowStore& store, const RowSnapshot& snapshot, const std::string& name,
                      const CollectionRow& row, const CountersRow& counters, ProblemSink on_problem,
-                     VerifyReport* report)
+                     VerifyReport* report, Watch* watch)
       : store_(store),
         snapshot_(snapshot),
         name_(name),
         row_(row),
         counters_(counters),
         on_problem_(on_problem),
-        report_(report) {}
+        report_(report),
+        watch_(watch) {}
 
   void Run() {
     Documents();
@@ -49,7 +73,7 @@ class CollectionVerifier {
       documents.push_back({d.id, d.row.first_chunk, d.row.chunk_count, d.metadata_hash});
     }
     report_->segments += segments.size();
-    VerifySegments(store_, snapshot_, row_, segments, deep, documents,
+    VerifySegments(store_, snapshot_, row_, segments, deep, watch_->control(), documents,
                    [&](const std::string& what) { Problem(what); });
   }
 
@@ -65,10 +89,14 @@ class CollectionVerifier {
     const absl::Status s =
         store_.Scan(family, CollectionPrefix(row_.id), CollectionEnd(row_.id), &snapshot_,
                     [&](std::string_view key, std::string_view value) {
+                      if (watch_->control().stopped()) return watch_->control().Check();
+                      watch_->CountRow();
                       on_row(key, value);
                       return absl::OkStatus();
                     });
-    if (!s.ok()) Problem(absl::StrCat(what, " rows cannot all be read: ", s.message()));
+    if (!s.ok() && !watch_->control().stopped()) {
+      Problem(absl::StrCat(what, " rows cannot all be read: ", s.message()));
+    }
     return s.ok();
   }
 
@@ -270,6 +298,7 @@ class CollectionVerifier {
   const CountersRow& counters_;
   const ProblemSink on_problem_;
   VerifyReport* const report_;
+  Watch* const watch_;
   std::vector<ExpectedDocument> documents_;  // By first chunk.
   std::vector<bool> known_terms_;            // By term id.
   size_t term_count_ = 0;
@@ -283,15 +312,18 @@ struct VerifiedCollection {
   bool named = true;  // False: on its way to another one's name.
 };
 
-// The status is an error only when the rows cannot be read.
+// Those of the name `only`, or all where it is empty. The status is an error only when the rows
+// cannot be read.
 absl::Status ReadCollections(const RowStore& store, const RowSnapshot& snapshot,
-                             ProblemSink problem, std::vector<VerifiedCollection>* collections) {
+                             const std::string& only, ProblemSink problem,
+                             std::vector<VerifiedCollection>* collections) {
   const auto scan = [&](const std::string& begin, auto decode) {
     std::string end = begin;
     ++end.back();
     return store.Scan(Family::kDefault, begin, end, &snapshot,
                       [&](std::string_view key, std::string_view bytes) {
                         const std::string name(key.substr(begin.size()));
+                        if (!only.empty() && name != only) return absl::OkStatus();
                         const absl::Status s = decode(name, key, bytes);
                         if (!s.ok()) {
                           problem(absl::StrCat("collection ", name, ": ", s.message()));
@@ -315,76 +347,130 @@ absl::Status ReadCollections(const RowStore& store, const RowSnapshot& snapshot,
               });
 }
 
-}  // namespace
+// What was noted of `collections`. Where these are all that there are, other notes belong to
+// nothing.
+void VerifyNotes(const RowStore& store, const RowSnapshot& snapshot, bool all,
+                 const std::vector<VerifiedCollection>& collections, ProblemSink problem) {
+  const std::string begin = "notes/", end = "notes0";
+  uint64_t strays = 0;
+  const absl::Status s = store.Scan(
+      Family::kDefault, begin, end, &snapshot, [&](std::string_view key, std::string_view bytes) {
+        absl::StatusOr<CollectionId> id = CollectionOfNotesKey(key);
+        const auto owner = std::find_if(
+            collections.begin(), collections.end(),
+            [&](const VerifiedCollection& c) { return id.ok() && c.named && c.row.id == *id; });
+        if (owner == collections.end()) {
+          ++strays;
+        } else if (absl::Status decoded = DecodeNotes(key, bytes).status(); !decoded.ok()) {
+          problem(absl::StrCat("collection ", owner->name, ": notes: ", decoded.message()));
+        }
+        return absl::OkStatus();
+      });
+  if (!s.ok()) problem(absl::StrCat("notes cannot all be read: ", s.message()));
+  if (all && strays > 0) problem(absl::StrCat("notes of ", strays, " collections that are gone"));
+}
 
-absl::Status VerifyStore(const RowStore& store, const SegmentFiles& files, bool deep,
-                         ProblemSink on_problem, VerifyReport* report) {
-  *report = {};
-  const auto problem = [&](const std::string& what) {
-    ++report->problems;
-    on_problem(what);
-  };
-  const std::shared_ptr<const RowSnapshot> snapshot = store.TakeSnapshot();
-
-  CountersRow counters;
+void VerifyCounters(const RowStore& store, const RowSnapshot& snapshot, ProblemSink problem,
+                    CountersRow* counters) {
   std::string value;
-  absl::Status s = store.Get(Family::kDefault, CountersKey(), snapshot.get(), &value);
-  if (s.ok()) {
-    absl::StatusOr<CountersRow> row = DecodeCounters(CountersKey(), value);
-    if (row.ok()) {
-      counters = *row;
-    } else {
-      problem(absl::StrCat("counters: ", row.status().message()));
-    }
+  const absl::Status s = store.Get(Family::kDefault, CountersKey(), &snapshot, &value);
+  const absl::StatusOr<CountersRow> row =
+      s.ok() ? DecodeCounters(CountersKey(), value) : absl::StatusOr<CountersRow>(s);
+  if (row.ok()) {
+    *counters = *row;
   } else {
-    problem(absl::StrCat("counters: ", s.message()));
+    problem(absl::StrCat("counters: ", row.status().message()));
   }
+}
 
-  std::vector<VerifiedCollection> collections;
-  s = ReadCollections(store, *snapshot, problem, &collections);
-  if (!s.ok()) return s;
-
-  std::sort(collections.begin(), collections.end(),
-            [](const auto& a, const auto& b) { return a.row.id < b.row.id; });
-  // First the segments: beside a writer in another process they may be replaced at any time.
-  std::vector<std::vector<OpenedSegment>> segments;
-  for (const auto& [name, row, named] : collections) {
-    segments.push_back(OpenSegments(store, *snapshot, files, row));
-  }
-  if (absl::Status files_status = store.VerifyFiles(); !files_status.ok()) {
-    problem(std::string(files_status.message()));
-  }
-  // Rows outside every collection's key range belong to nothing.
+// Rows outside every collection's key range belong to nothing. `collections` ascend by id.
+void VerifyStrays(const RowStore& store, const RowSnapshot& snapshot,
+                  const std::vector<VerifiedCollection>& collections, const WorkControl& control,
+                  ProblemSink problem) {
   for (Family f : {Family::kDocuments, Family::kChunks, Family::kVectors, Family::kTerms,
                    Family::kForward, Family::kTombstones}) {
     std::string from;
     uint64_t strays = 0;
     const auto count = [&](const std::string& begin_key, const std::string& end_key) {
-      absl::Status scanned = store.Scan(f, begin_key, end_key, snapshot.get(),
-                                        [&](std::string_view, std::string_view) {
-                                          ++strays;
-                                          return absl::OkStatus();
-                                        });
-      if (!scanned.ok()) problem(std::string(scanned.message()));
+      absl::Status scanned =
+          store.Scan(f, begin_key, end_key, &snapshot, [&](std::string_view, std::string_view) {
+            ++strays;
+            return control.Check();
+          });
+      if (!scanned.ok() && !control.stopped()) problem(std::string(scanned.message()));
     };
-    for (const auto& [name, row, named] : collections) {
-      count(from, CollectionPrefix(row.id));
-      from = CollectionEnd(row.id);
+    for (const VerifiedCollection& c : collections) {
+      count(from, CollectionPrefix(c.row.id));
+      from = CollectionEnd(c.row.id);
     }
     count(from, "\xff\xff\xff\xff\xff");
     if (strays > 0) problem(absl::StrCat(strays, " rows belong to no collection"));
   }
-  for (size_t i = 0; i < collections.size(); ++i) {
+}
+
+// Table files, and what belongs to no collection.
+void VerifyShared(const RowStore& store, const RowSnapshot& snapshot,
+                  const std::vector<VerifiedCollection>& collections, const Watch& watch,
+                  ProblemSink problem) {
+  const uint64_t bytes = store.DiskBytes();
+  const WorkControl::Progress tables = [&](double share) {
+    watch.Report("tables", static_cast<uint64_t>(share * static_cast<double>(bytes)), bytes);
+  };
+  absl::Status s = store.VerifyFiles(watch.control().Following(&tables));
+  if (!s.ok() && !absl::IsCancelled(s)) problem(std::string(s.message()));
+  VerifyStrays(store, snapshot, collections, watch.control(), problem);
+}
+
+}  // namespace
+
+absl::Status VerifyStore(const RowStore& store, const SegmentFiles& files,
+                         const VerifyOptions& options, ProblemSink on_problem,
+                         VerifyReport* report) {
+  *report = {};
+  const auto problem = [&](const std::string& what) {
+    ++report->problems;
+    on_problem(what);
+  };
+  Watch watch(options);
+  const std::shared_ptr<const RowSnapshot> snapshot = store.TakeSnapshot();
+  const bool all = options.collection.empty();
+  if (!all) {
+    std::string value;
+    absl::Status s =
+        store.Get(Family::kDefault, CollectionNameKey(options.collection), snapshot.get(), &value);
+    if (absl::IsNotFound(s)) {
+      return absl::NotFoundError(absl::StrCat("no collection \"", options.collection, "\""));
+    }
+  }
+  CountersRow counters;
+  VerifyCounters(store, *snapshot, problem, &counters);
+  std::vector<VerifiedCollection> collections;
+  absl::Status s = ReadCollections(store, *snapshot, options.collection, problem, &collections);
+  if (!s.ok()) return s;
+  std::sort(collections.begin(), collections.end(),
+            [](const auto& a, const auto& b) { return a.row.id < b.row.id; });
+  VerifyNotes(store, *snapshot, all, collections, problem);
+  // First the segments: beside a writer in another process they may be replaced at any time.
+  std::vector<std::vector<OpenedSegment>> segments;
+  uint64_t opened = 0, checked = 0;
+  for (const auto& [name, row, named] : collections) {
+    segments.push_back(OpenSegments(store, *snapshot, files, row, watch.control()));
+    opened += segments.back().size();
+  }
+  if (all) VerifyShared(store, *snapshot, collections, watch, problem);
+  for (size_t i = 0; i < collections.size() && !watch.control().stopped(); ++i) {
     const auto& [name, row, named] = collections[i];
     VerifyReport unnamed;  // Only its problems count.
     CollectionVerifier verifier(store, *snapshot, name, row, counters, on_problem,
-                                named ? report : &unnamed);
+                                named ? report : &unnamed, &watch);
     verifier.Run();
-    verifier.Segments(segments[i], deep);
+    watch.Report("rows", watch.rows(), 0);
+    verifier.Segments(segments[i], options.deep);
+    watch.Report("segments", checked += segments[i].size(), opened);
     report->collections += named;
     report->problems += unnamed.problems;
   }
-  return absl::OkStatus();
+  return watch.control().Check();
 }
 
 }  // namespace cairn::index

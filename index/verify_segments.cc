@@ -26,11 +26,13 @@ uint64_t PostingHash(TermId term, uint32_t count) {
 class SegmentVerifier {
  public:
   SegmentVerifier(const RowStore& store, const RowSnapshot& snapshot,
-                  const CollectionRow& collection, const Segment& segment, ProblemSink on_problem)
+                  const CollectionRow& collection, const Segment& segment,
+                  const WorkControl& control, ProblemSink on_problem)
       : store_(store),
         snapshot_(snapshot),
         collection_(collection),
         segment_(segment),
+        control_(control),
         on_problem_(on_problem),
         known_(segment.slots(), false),
         hashes_(segment.slots(), 0) {}
@@ -58,12 +60,15 @@ class SegmentVerifier {
     const absl::Status s = store_.Scan(family, ChunkKey(collection_.id, segment_.begin()),
                                        ChunkKey(collection_.id, segment_.end()), &snapshot_,
                                        [&](std::string_view key, std::string_view value) {
+                                         if (control_.stopped()) return control_.Check();
                                          absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
                                          // Damage of rows is reported where rows are checked.
                                          if (chunk.ok()) on_row(*chunk, key, value);
                                          return absl::OkStatus();
                                        });
-    if (!s.ok()) Problem(absl::StrCat("its rows cannot all be read: ", s.message()));
+    if (!s.ok() && !control_.stopped()) {
+      Problem(absl::StrCat("its rows cannot all be read: ", s.message()));
+    }
   }
 
   void Documents(absl::Span<const SegmentDocument> documents) {
@@ -86,6 +91,7 @@ class SegmentVerifier {
     std::vector<Posting> postings;
     segment_.postings().AppendTerms(&terms);
     for (TermId term : terms) {
+      if (control_.stopped()) return;
       segment_.postings().Decode(term, &postings);
       for (const Posting& p : postings) hashes_[p.slot] += PostingHash(term, p.count);
     }
@@ -136,6 +142,7 @@ class SegmentVerifier {
   const RowSnapshot& snapshot_;
   const CollectionRow& collection_;
   const Segment& segment_;
+  const WorkControl control_;
   const ProblemSink on_problem_;
   std::vector<bool> known_;       // By slot: its rows were met.
   std::vector<uint64_t> hashes_;  // By slot: of its postings.
@@ -144,8 +151,8 @@ class SegmentVerifier {
 }  // namespace
 
 std::vector<OpenedSegment> OpenSegments(const RowStore& store, const RowSnapshot& snapshot,
-                                        const SegmentFiles& files,
-                                        const CollectionRow& collection) {
+                                        const SegmentFiles& files, const CollectionRow& collection,
+                                        const WorkControl& control) {
   const std::string key = ManifestKey(collection.id);
   std::string value;
   const absl::Status s = store.Get(Family::kDefault, key, &snapshot, &value);
@@ -158,23 +165,25 @@ std::vector<OpenedSegment> OpenSegments(const RowStore& store, const RowSnapshot
   }
   std::vector<OpenedSegment> segments;
   for (const SegmentRow& row : manifest->segments) {
+    if (control.stopped()) break;
     segments.push_back(Segment::Open(files.Path(collection.id, row.file), collection.id,
-                                     collection.settings.dim, row));
+                                     collection.settings.dim, row, control));
   }
   return segments;
 }
 
 void VerifySegments(const RowStore& store, const RowSnapshot& snapshot,
                     const CollectionRow& collection, absl::Span<const OpenedSegment> segments,
-                    bool deep, absl::Span<const SegmentDocument> documents,
-                    ProblemSink on_problem) {
+                    bool deep, const WorkControl& control,
+                    absl::Span<const SegmentDocument> documents, ProblemSink on_problem) {
   for (const OpenedSegment& segment : segments) {
+    if (control.stopped()) return;
     absl::Status sound = segment.status();
     if (sound.ok() && deep) sound = (*segment)->Check();
     if (!sound.ok()) {
       on_problem(std::string(sound.message()));
     } else if (deep) {
-      SegmentVerifier(store, snapshot, collection, **segment, on_problem).Run(documents);
+      SegmentVerifier(store, snapshot, collection, **segment, control, on_problem).Run(documents);
     }
   }
 }

@@ -14,6 +14,7 @@
 #include "index/rows.h"
 #include "index/segment/segment.h"
 #include "index/segment/segment_files.h"
+#include "index/work_control.h"
 
 namespace cairn::index {
 
@@ -29,16 +30,19 @@ struct SegmentDocument {
 using OpenedSegment = absl::StatusOr<std::shared_ptr<Segment>>;
 
 // Opens every segment that the collection's manifest names, which checks its size and hash. Once
-// open, they may be replaced: they stay what they are.
+// open, they may be replaced: they stay what they are. Stops early when `control` says so.
 std::vector<OpenedSegment> OpenSegments(const RowStore& store, const RowSnapshot& snapshot,
-                                        const SegmentFiles& files, const CollectionRow& collection);
+                                        const SegmentFiles& files, const CollectionRow& collection,
+                                        const WorkControl& control);
 
 // Reports those that cannot be used; reads the others through and compares them with the rows of
 // `snapshot`, if `deep`: every live chunk of its range is there, with its document, terms, length
-// and vector, and every other chunk has a tombstone. `documents` ascend by first chunk.
+// and vector, and every other chunk has a tombstone. `documents` ascend by first chunk. Stops early
+// when `control` says so; what was reported then may be wrong.
 void VerifySegments(const RowStore& store, const RowSnapshot& snapshot,
                     const CollectionRow& collection, absl::Span<const OpenedSegment> segments,
-                    bool deep, absl::Span<const SegmentDocument> documents,
+                    bool deep, const WorkControl& control,
+                    absl::Span<const SegmentDocument> documents,
                     absl::FunctionRef<void(const std::string&)> on_problem);
 
 }  // namespace cairn::index

@@ -6,9 +6,11 @@
 #include "absl/strings/str_join.h"
 #include "services/answer_output.h"
 #include "services/ask_topics.h"
+#include "services/backend.h"
 #include "services/command.h"
 #include "services/interrupt.h"
 #include "services/json_output.h"
+#include "services/server_flags.h"
 
 namespace cairn::services {
 namespace {
@@ -19,6 +21,8 @@ class AskCommand : public Command {
     CLI::App* c = app->add_subcommand("ask", "Answer a question, or a file of them, with sources");
     flags_.Register(c);
     flags_.RegisterReranking(c, &request_.rerank);
+    server_.Register(c, {"--embedder", "--reranker", "--model", "--threads", "--max-context"},
+                     /*with_timeout=*/true);
     c->add_option("QUESTION", question_, "The question");
     c->add_option("--passages", request_.passages, "Passages to retrieve")
         ->check(CLI::Range(size_t{1}, size_t{1000}))
@@ -39,7 +43,8 @@ class AskCommand : public Command {
         "Examples:\n"
         "  cairn ask --store my.store 'How do I hold a package back?'\n"
         "  cairn ask --store my.store --model qwen2.5.gguf 'How do I hold a package back?'\n"
-        "  cairn ask --store my.store --topics topics.tsv --trec-rag answers.jsonl --run-id mine");
+        "  cairn ask --store my.store --topics topics.tsv --trec-rag answers.jsonl --run-id mine\n"
+        "  cairn ask --server localhost:7700 'How do I hold a package back?'");
     return c;
   }
 
@@ -48,9 +53,10 @@ class AskCommand : public Command {
     request_.question = absl::StrJoin(question_, " ");
     const absl::Status use = CheckUse();
     if (!use.ok()) return FailUsage(std::string(use.message()));
-    absl::StatusOr<std::unique_ptr<Engine>> engine = flags_.Open(false);
-    if (!engine.ok()) return Fail(engine.status());
-    return topics_.topics.empty() ? RunQuestion(**engine) : RunTopics(**engine);
+    absl::StatusOr<std::unique_ptr<Backend>> backend = server_.Open(flags_, false);
+    if (!backend.ok()) return Fail(backend.status());
+    return topics_.topics.empty() ? RunQuestion(**backend)
+                                  : AskTopics(**backend, request_, topics_);
   }
 
  private:
@@ -121,8 +127,10 @@ class AskCommand : public Command {
     return absl::OkStatus();
   }
 
-  int RunQuestion(const Engine& engine) {
-    const bool generates = !flags_.generator.empty();
+  int RunQuestion(Backend& backend) {
+    const absl::StatusOr<bool> can_generate = backend.CanGenerate();
+    if (!can_generate.ok()) return Fail(can_generate.status());
+    const bool generates = *can_generate;
     const bool streams = generates && !json_ && !no_stream_;
     AnswerPrinter printer(/*lines=*/!generates);
     if (generates) {
@@ -133,7 +141,8 @@ class AskCommand : public Command {
       request_.on_text = [&](std::string_view text) { printer.PrintText(text); };
       request_.on_sentence = [&](const AnswerSentence& s) { printer.PrintMarks(s); };
     }
-    absl::StatusOr<AskResponse> answer = engine.Ask(request_);
+    absl::StatusOr<AskResponse> answer = backend.Ask(request_);
+    if (absl::IsCancelled(answer.status()) && Interrupted()) return kExitInterrupted;
     if (!answer.ok()) {
       if (request_.on_text) std::fflush(stdout);
       return Fail(answer.status());
@@ -171,9 +180,8 @@ class AskCommand : public Command {
     }
   }
 
-  int RunTopics(const Engine& engine) const { return AskTopics(engine, request_, topics_); }
-
   StoreFlags flags_;
+  ServerFlags server_;
   AskRequest request_;
   AskTopicsOptions topics_;
   std::vector<std::string> question_;

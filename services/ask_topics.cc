@@ -35,9 +35,9 @@ engine::AnswerRecord ToRecord(const engine::Topic& topic, AskResponse response) 
 
 class TopicWorkers {
  public:
-  TopicWorkers(const Engine& engine, const AskRequest& request,
+  TopicWorkers(Backend& backend, const AskRequest& request,
                const std::vector<engine::Topic>& topics)
-      : engine_(engine), request_(request), topics_(topics), records_(topics.size()) {}
+      : backend_(backend), request_(request), topics_(topics), records_(topics.size()) {}
 
   // The first error of any worker; Cancelled after an interrupt.
   absl::Status Run(size_t workers) {
@@ -63,7 +63,7 @@ class TopicWorkers {
     request.is_cancelled = Interrupted;
     for (size_t i = next_++; i < topics_.size() && !Interrupted(); i = next_++) {
       request.question = topics_[i].text;
-      absl::StatusOr<AskResponse> answer = engine_.Ask(request);
+      absl::StatusOr<AskResponse> answer = backend_.Ask(request);
       if (!answer.ok()) {
         next_ = topics_.size();
         return absl::Status(answer.status().code(),
@@ -74,7 +74,7 @@ class TopicWorkers {
     return absl::OkStatus();
   }
 
-  const Engine& engine_;
+  Backend& backend_;
   const AskRequest& request_;
   const std::vector<engine::Topic>& topics_;
   std::atomic<size_t> next_{0};
@@ -83,11 +83,11 @@ class TopicWorkers {
 
 }  // namespace
 
-int AskTopics(const Engine& engine, const AskRequest& request, const AskTopicsOptions& options) {
+int AskTopics(Backend& backend, const AskRequest& request, const AskTopicsOptions& options) {
   absl::StatusOr<std::vector<engine::Topic>> topics = engine::ReadTopicsFile(options.topics);
   if (!topics.ok()) return FailInput(topics.status());
   WatchForInterrupt();
-  TopicWorkers workers(engine, request, *topics);
+  TopicWorkers workers(backend, request, *topics);
   const absl::Status done = workers.Run(options.at_once);
   if (absl::IsCancelled(done)) {
     std::fprintf(stderr, "cairn: interrupted, nothing is written\n");

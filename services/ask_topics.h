@@ -7,6 +7,7 @@
 
 #include "engine/engine.h"
 #include "engine/eval/trec_rag_writer.h"
+#include "services/backend.h"
 
 namespace cairn::services {
 
@@ -20,7 +21,7 @@ struct AskTopicsOptions {
 
 // Answers every topic as `request` says, then writes the files. An exit code; after an interrupt
 // nothing is written.
-int AskTopics(const Engine& engine, const AskRequest& request, const AskTopicsOptions& options);
+int AskTopics(Backend& backend, const AskRequest& request, const AskTopicsOptions& options);
 
 }  // namespace cairn::services
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
+#include "services/interrupt.h"
 #include "services/passage_output.h"
 
 namespace cairn::services {
@@ -68,12 +69,13 @@ void PrintMessage(const std::string& message) {
 
 int Fail(const absl::Status& status) {
   PrintMessage(std::string(status.message()));
+  if (absl::IsCancelled(status) && Interrupted()) return kExitInterrupted;
   return absl::IsInvalidArgument(status) ? kExitUsage : kExitError;
 }
 
 int FailInput(const absl::Status& status) {
-  Fail(status);
-  return kExitError;
+  const int code = Fail(status);
+  return code == kExitInterrupted ? code : kExitError;
 }
 
 int FailUsage(const std::string& message) {

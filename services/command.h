@@ -80,6 +80,8 @@ std::unique_ptr<Command> MakeEmbedCommand();
 std::unique_ptr<Command> MakeRerankCommand();
 std::unique_ptr<Command> MakeBenchCommand();
 std::unique_ptr<Command> MakeModelCommand();
+std::unique_ptr<Command> MakeServeCommand();
+std::unique_ptr<Command> MakeTokenCommand();
 // `root` is the complete command line, which the script is made from.
 std::unique_ptr<Command> MakeCompletionCommand(const CLI::App* root);
 

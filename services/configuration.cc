@@ -31,6 +31,28 @@ bool AnyCommandHas(const CLI::App& root, const std::string& name) {
   return false;
 }
 
+// Where the command line or the environment named a server, what the file says of a store does not
+// count, and the other way round.
+class ChosenPlace {
+ public:
+  explicit ChosenPlace(const CLI::App& command)
+      : server_(IsSet(command, "server")), store_(IsSet(command, "store")) {}
+
+  bool Overrules(const std::string& name) const {
+    if (server_) return name == "store" || name == "embedder" || name == "reranker";
+    return store_ && name == "server";
+  }
+
+ private:
+  static bool IsSet(const CLI::App& command, const std::string& name) {
+    const CLI::Option* option = FindFlag(command, name);
+    return option != nullptr && option->count() > 0;
+  }
+
+  const bool server_;
+  const bool store_;
+};
+
 }  // namespace
 
 std::string DefaultConfigPath() {
@@ -54,6 +76,7 @@ absl::Status ApplyConfiguration(const std::string& path, bool must_exist, const 
   if (std::filesystem::is_directory(path, ignored)) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": is a directory"));
   }
+  const ChosenPlace chosen(*command);
   // The parser library throws; nothing past this function does.
   try {
     for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_file(path)) {
@@ -75,7 +98,7 @@ absl::Status ApplyConfiguration(const std::string& path, bool must_exist, const 
       }
       auto* option = const_cast<CLI::Option*>(FindFlag(*command, item.name));
       // Set on the command line or by the environment: those come first.
-      if (option == nullptr || option->count() > 0) continue;
+      if (option == nullptr || option->count() > 0 || chosen.Overrules(item.name)) continue;
       for (const std::string& value : item.inputs) option->add_result(value);
       option->run_callback();
     }

@@ -1,16 +1,19 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "services/backend.h"
 #include "services/command.h"
 #include "services/json_output.h"
 #include "services/metadata_flag.h"
 #include "services/progress_bar.h"
+#include "services/server_flags.h"
 
 namespace cairn::services {
 namespace {
@@ -37,6 +40,8 @@ class IngestCommand : public Command {
   CLI::App* Register(CLI::App* app) override {
     CLI::App* c = app->add_subcommand("ingest", "Read documents into a store");
     flags_.Register(c);
+    server_.Register(c, {"--embedder", "--threads", "--seal-chunks", "--bulk"},
+                     /*with_timeout=*/false);
     c->add_option("PATH", paths_, "Files, directories (recursive), or - for standard input")
         ->required();
     chunker_ = c->add_option("--chunker", chunker_value_, "fixed, sentence or structure (default)")
@@ -75,7 +80,8 @@ class IngestCommand : public Command {
         "Examples:\n"
         "  cairn ingest --store my.store manuals/ notes.md\n"
         "  cairn ingest --store my.store --metadata lang=en --metadata year=2024 corpus.jsonl\n"
-        "  zcat dump.jsonl.gz | cairn ingest --store my.store --format jsonl -");
+        "  zcat dump.jsonl.gz | cairn ingest --store my.store --format jsonl -\n"
+        "  cairn ingest --server localhost:7700 manuals/");
     return c;
   }
 
@@ -98,13 +104,18 @@ class IngestCommand : public Command {
     if (vector_index_->count() > 0) options_.create.vector_index = vector_index_value_;
     if (vector_encoding_->count() > 0) options_.create.vector_encoding = vector_encoding_value_;
 
+    absl::StatusOr<bool> remote = server_.NamesServer(flags_);
+    if (!remote.ok()) return Fail(remote.status());
     struct stat st;
-    if (!flags_.store.empty() && ::lstat(flags_.store.c_str(), &st) != 0) {
+    if (!*remote && !flags_.store.empty() && ::lstat(flags_.store.c_str(), &st) != 0) {
       // Nor should bad settings leave an empty store behind.
       if (absl::Status s = Engine::CheckOptions(options_); !s.ok()) return Fail(s);
     }
-    absl::StatusOr<std::unique_ptr<Engine>> engine = flags_.Open(true, true);
-    if (!engine.ok()) return Fail(engine.status());
+    if (std::find(paths_.begin(), paths_.end(), "-") != paths_.end()) {
+      server_.LeaveInterruptsAlone();
+    }
+    absl::StatusOr<std::unique_ptr<Backend>> backend = server_.Open(flags_, true, true);
+    if (!backend.ok()) return Fail(backend.status());
     ProgressBar bar;
     uint64_t shown = 0;
     options_.on_issue = [&](const IngestIssue& issue) {
@@ -125,11 +136,11 @@ class IngestCommand : public Command {
     IngestReport stored;
     options_.report = &stored;
     const auto start = std::chrono::steady_clock::now();
-    absl::StatusOr<IngestReport> report = (*engine)->IngestPaths(paths_, options_);
+    absl::StatusOr<IngestReport> report = (*backend)->Ingest(paths_, options_);
     // Or a store that is filled by many short runs would never get to it. What is stored is stored
     // even if this fails, and the next run tries again.
     const absl::Status sealed =
-        report.ok() ? (*engine)->AwaitSeals(options_.collection) : absl::OkStatus();
+        report.ok() ? (*backend)->AwaitSeals(options_.collection) : absl::OkStatus();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     bar.Clear();
     if (report.ok() || stored.bytes > 0) Print(stored, took.count());
@@ -162,6 +173,7 @@ class IngestCommand : public Command {
   }
 
   StoreFlags flags_;
+  ServerFlags server_;
   IngestOptions options_;
   std::vector<std::string> paths_, metadata_;
   std::string chunker_value_, analyzer_value_, vector_index_value_, vector_encoding_value_;

@@ -15,8 +15,8 @@ int Main(int argc, char** argv) {
   CLI::App app(
       "cairn: documents in; ranked, cited passages out.\n"
       "Data goes to standard output, messages to standard error. Flags come before the\n"
-      "environment (CAIRN_STORE, CAIRN_COLLECTION, CAIRN_EMBEDDER, CAIRN_RERANKER), that\n"
-      "before the configuration file.\n"
+      "environment (CAIRN_STORE, CAIRN_COLLECTION, CAIRN_EMBEDDER, CAIRN_RERANKER,\n"
+      "CAIRN_SERVER, CAIRN_TOKEN_FILE), that before the configuration file.\n"
       "Exit codes: 0 done, 1 nothing found, 2 wrong use, 3 bad input or store.",
       "cairn");
   app.set_version_flag("--version", std::string("cairn ") + std::string(cairn::Version()));
@@ -56,6 +56,8 @@ int Main(int argc, char** argv) {
   add(MakeGenerateCommand());
   add(MakeBenchCommand());
   add(MakeModelCommand());
+  add(MakeServeCommand());
+  add(MakeTokenCommand());
   add(MakeCompletionCommand(&app));
 
   try {

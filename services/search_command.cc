@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <atomic>
 #include <cstdio>
 #include <thread>
 
@@ -8,10 +7,12 @@
 #include "absl/strings/str_join.h"
 #include "engine/eval/topics.h"
 #include "engine/eval/trec_files.h"
+#include "services/backend.h"
 #include "services/command.h"
 #include "services/json_output.h"
 #include "services/output_file.h"
 #include "services/passage_output.h"
+#include "services/server_flags.h"
 
 namespace cairn::services {
 namespace {
@@ -25,6 +26,7 @@ class SearchCommand : public Command {
     CLI::App* c = app->add_subcommand("search", "Find passages, or make a TREC run");
     flags_.Register(c);
     flags_.RegisterReranking(c, &request_.rerank);
+    server_.Register(c, {"--embedder", "--reranker", "--threads"}, /*with_timeout=*/true);
     c->add_option("QUERY", query_, "What to look for");
     k_ = c->add_option("-k", k_value_, "Number of hits (default 10; with --topics 1000)")
              ->check(CLI::Range(size_t{1}, size_t{1'000'000}));
@@ -58,7 +60,8 @@ class SearchCommand : public Command {
         "Examples:\n"
         "  cairn search --store my.store how to hold a package back\n"
         "  cairn search --store my.store -k 3 --filter 'lang = \"en\"' --explain apt pinning\n"
-        "  cairn search --store my.store --topics topics.tsv --run bm25.run --mode lexical");
+        "  cairn search --store my.store --topics topics.tsv --run bm25.run --mode lexical\n"
+        "  cairn search --server localhost:7700 how to hold a package back");
     return c;
   }
 
@@ -80,15 +83,15 @@ class SearchCommand : public Command {
     request_.k = k_->count() > 0 ? k_value_ : batch ? kDefaultRunK : kDefaultK;
     const bool by_document = granularity_option_->count() > 0 ? granularity_ == "document" : batch;
     request_.granularity = by_document ? Granularity::kDocument : Granularity::kChunk;
-    absl::StatusOr<std::unique_ptr<Engine>> engine = flags_.Open(false);
-    if (!engine.ok()) return Fail(engine.status());
-    return batch ? RunTopics(**engine) : RunQuery(**engine);
+    absl::StatusOr<std::unique_ptr<Backend>> backend = server_.Open(flags_, false);
+    if (!backend.ok()) return Fail(backend.status());
+    return batch ? RunTopics(**backend) : RunQuery(**backend);
   }
 
  private:
-  int RunQuery(const Engine& engine) {
+  int RunQuery(Backend& backend) {
     request_.query = absl::StrJoin(query_, " ");
-    absl::StatusOr<SearchResponse> found = engine.Search(request_);
+    absl::StatusOr<SearchResponse> found = backend.Search(request_);
     if (!found.ok()) return Fail(found.status());
     if (json_) {
       PrintJson(*found);
@@ -146,50 +149,27 @@ class SearchCommand : public Command {
         t.analyze, t.embed, t.candidates, t.rerank, t.fetch);
   }
 
-  // Answers topics from `next` on until none are left or another thread has failed.
-  void Work(const Engine& engine, const std::vector<engine::Topic>& topics,
-            std::atomic<size_t>* next, std::vector<engine::RunTopic>* results,
-            absl::Status* status) const {
-    SearchRequest request = request_;
-    request.with_text = false;
-    for (size_t i = (*next)++; i < topics.size(); i = (*next)++) {
-      request.query = topics[i].text;
-      absl::StatusOr<SearchResponse> found = engine.Search(request);
-      if (!found.ok()) {
-        *status = absl::Status(found.status().code(), absl::StrCat("topic ", topics[i].id, ": ",
-                                                                   found.status().message()));
-        *next = topics.size();
-        return;
-      }
-      engine::RunTopic& out = (*results)[i];
-      out.id = topics[i].id;
-      for (const SearchHit& h : found->hits) {
-        const bool by_document = request.granularity == Granularity::kDocument;
-        out.documents.push_back(
-            {by_document ? h.document_id : absl::StrCat(h.document_id, "#", h.chunk_id), h.score});
-      }
-    }
-  }
-
-  int RunTopics(const Engine& engine) {
+  int RunTopics(Backend& backend) {
     absl::StatusOr<std::vector<engine::Topic>> topics = engine::ReadTopicsFile(topics_);
     if (!topics.ok()) return FailInput(topics.status());
-    size_t threads = threads_ > 0 ? static_cast<size_t>(threads_)
-                                  : std::max(1u, std::thread::hardware_concurrency());
-    threads = std::max<size_t>(1, std::min(threads, topics->size()));
+    const size_t threads = threads_ > 0 ? static_cast<size_t>(threads_)
+                                        : std::max(1u, std::thread::hardware_concurrency());
     engine::TrecRun run;
     run.tag = tag_;
     run.topics.resize(topics->size());
-    std::atomic<size_t> next{0};
-    std::vector<absl::Status> statuses(threads);
-    std::vector<std::thread> workers;
-    for (size_t t = 0; t < threads; ++t) {
-      workers.emplace_back([&, t] { Work(engine, *topics, &next, &run.topics, &statuses[t]); });
-    }
-    for (std::thread& w : workers) w.join();
-    for (const absl::Status& s : statuses) {
-      if (!s.ok()) return Fail(s);
-    }
+    const bool by_document = request_.granularity == Granularity::kDocument;
+    // Each topic has a place of its own: they may come from several threads.
+    const absl::Status searched =
+        backend.SearchTopics(request_, *topics, threads, [&](size_t i, SearchResponse found) {
+          engine::RunTopic& out = run.topics[i];
+          out.id = (*topics)[i].id;
+          for (const SearchHit& h : found.hits) {
+            out.documents.push_back(
+                {by_document ? h.document_id : absl::StrCat(h.document_id, "#", h.chunk_id),
+                 h.score});
+          }
+        });
+    if (!searched.ok()) return Fail(searched);
     size_t lines = 0;
     for (const engine::RunTopic& t : run.topics) lines += t.documents.size();
     absl::Status written = Write(run);
@@ -206,6 +186,7 @@ class SearchCommand : public Command {
   }
 
   StoreFlags flags_;
+  ServerFlags server_;
   SearchRequest request_;
   std::vector<std::string> query_;
   size_t k_value_ = kDefaultK;

@@ -8,6 +8,7 @@
 #include "services/json_output.h"
 #include "services/passage_output.h"
 #include "services/progress_bar.h"
+#include "services/server_flags.h"
 
 namespace cairn::services {
 namespace {
@@ -17,22 +18,29 @@ class StatsCommand : public Command {
   CLI::App* Register(CLI::App* app) override {
     CLI::App* c = app->add_subcommand("stats", "Show what a store holds");
     flags_.Register(c, false);
+    server_.Register(c, {"--embedder"}, /*with_timeout=*/true);
     c->add_flag("--json", json_, "Print JSON");
-    c->footer("Example:\n  cairn stats --store my.store");
+    c->footer(
+        "Examples:\n"
+        "  cairn stats --store my.store\n"
+        "  cairn stats --server localhost:7700");
     return c;
   }
 
   int Run() override {
-    absl::StatusOr<std::unique_ptr<Engine>> engine = flags_.Open(false);
-    if (!engine.ok()) return Fail(engine.status());
-    absl::StatusOr<StoreInfo> info = (*engine)->Stats();
+    absl::StatusOr<std::unique_ptr<Backend>> backend = server_.Open(flags_, false);
+    if (!backend.ok()) return Fail(backend.status());
+    absl::StatusOr<StoreInfo> info = (*backend)->Stats();
     if (!info.ok()) return Fail(info.status());
     if (json_) {
       std::printf("%s\n", Dump(ToJson(*info)).c_str());
       return kExitOk;
     }
-    std::printf("store %s, %s on disk\n", info->uuid.c_str(),
-                HumanBytes(static_cast<double>(info->disk_bytes)).c_str());
+    // A server tells this to its administrators only.
+    if (!info->uuid.empty()) {
+      std::printf("store %s, %s on disk\n", info->uuid.c_str(),
+                  HumanBytes(static_cast<double>(info->disk_bytes)).c_str());
+    }
     for (const CollectionInfo& c : info->collections) {
       std::printf("\ncollection %s\n", c.name.c_str());
       std::printf("  documents  %lu\n", static_cast<unsigned long>(c.documents));
@@ -62,6 +70,7 @@ class StatsCommand : public Command {
 
  private:
   StoreFlags flags_;
+  ServerFlags server_;
   bool json_ = false;
 };
 
@@ -110,7 +119,7 @@ class VerifyCommand : public Command {
 // A command that changes nothing but how the index is stored.
 class RebuildCommand : public Command {
  public:
-  using Rebuild = absl::Status (Engine::*)();
+  using Rebuild = absl::Status (Engine::*)(const MaintenanceOptions&);
   RebuildCommand(const char* name, const char* description, const char* footer, Rebuild rebuild)
       : name_(name), description_(description), footer_(footer), rebuild_(rebuild) {}
 
@@ -124,7 +133,7 @@ class RebuildCommand : public Command {
   int Run() override {
     absl::StatusOr<std::unique_ptr<Engine>> engine = flags_.Open(true);
     if (!engine.ok()) return Fail(engine.status());
-    const absl::Status s = (engine->get()->*rebuild_)();
+    const absl::Status s = (engine->get()->*rebuild_)({});
     return s.ok() ? kExitOk : Fail(s);
   }
 

@@ -12,6 +12,7 @@
 #include "chunking/text/sentence.h"
 #include "engine/preparation.h"
 #include "engine/stopwatch.h"
+#include "index/cancellation.h"
 #include "index/tail.h"
 
 namespace cairn::engine {
@@ -28,6 +29,8 @@ constexpr float kFragmentPenalty = 0.1f;
 constexpr size_t kMinSentenceTerms = 3;
 constexpr size_t kMaxSentenceBytes = 1200;
 constexpr size_t kMaxSentencesAsked = 100;
+// Embedded between two looks at the cancellation.
+constexpr size_t kSentencesTogether = 32;
 
 struct Candidate {
   size_t passage = 0;
@@ -149,14 +152,21 @@ std::vector<absl::flat_hash_set<std::string>> FindTerms(const Coverage& coverage
 
 // The vectors [1 + candidates][dim]: the question's, then the sentences'.
 absl::StatusOr<std::vector<float>> Embed(const Embedder& embedder, std::string_view question,
-                                         const std::vector<Candidate>& candidates) {
+                                         const std::vector<Candidate>& candidates,
+                                         const index::Cancellation& cancellation) {
   std::vector<std::string_view> texts;
   for (const Candidate& c : candidates) texts.push_back(c.text);
   const size_t dim = embedder.dim();
   std::vector<float> vectors((1 + texts.size()) * dim);
   const absl::Span<float> all = absl::MakeSpan(vectors);
   absl::Status embedded = embedder.Embed(TextKind::kQuery, {question}, all.first(dim));
-  if (embedded.ok()) embedded = embedder.Embed(TextKind::kPassage, texts, all.subspan(dim));
+  for (size_t i = 0; embedded.ok() && i < texts.size(); i += kSentencesTogether) {
+    const auto some = absl::MakeConstSpan(texts).subspan(i, kSentencesTogether);
+    embedded = cancellation.Check();
+    if (!embedded.ok()) break;
+    embedded =
+        embedder.Embed(TextKind::kPassage, some, all.subspan((1 + i) * dim, some.size() * dim));
+  }
   if (!embedded.ok()) return embedded;
   return vectors;
 }
@@ -207,14 +217,16 @@ void AppendSentence(const Candidate& c, AskResponse* response) {
 // Scores the passages' sentences and appends the best ones to `response`.
 absl::Status ChooseSentences(const SearchContext& context, const AskRequest& request,
                              AskResponse* response) {
+  const index::Cancellation cancellation(request.is_cancelled);
   std::vector<Candidate> candidates = CollectSentences(response->passages);
   Coverage coverage(*context.analyzer, request.question);
   const std::vector<absl::flat_hash_set<std::string>> found_terms =
       FindTerms(coverage, &candidates);
   if (candidates.empty()) return absl::OkStatus();
+  if (absl::Status s = cancellation.Check(); !s.ok()) return s;
   coverage.Weigh(found_terms);
   absl::StatusOr<std::vector<float>> vectors =
-      Embed(*context.embedder, request.question, candidates);
+      Embed(*context.embedder, request.question, candidates, cancellation);
   if (!vectors.ok()) return vectors.status();
   const size_t dim = context.embedder->dim();
   for (size_t i = 0; i < candidates.size(); ++i) {
@@ -256,6 +268,7 @@ absl::StatusOr<AskResponse> AnswerExtractively(const SearchContext& context,
   search.k = request.passages;
   search.filter = request.filter;
   search.rerank = request.rerank;
+  search.is_cancelled = request.is_cancelled;
   absl::StatusOr<SearchResponse> found = RunSearch(context, search);
   if (!found.ok()) return found.status();
   AskResponse response;

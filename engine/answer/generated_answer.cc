@@ -32,6 +32,7 @@ absl::StatusOr<GenerateOptions> CheckRequest(const AskRequest& request) {
   options.max_tokens = request.max_tokens;
   options.sampling.temperature = request.temperature;
   options.sampling.seed = request.seed;
+  options.cache_scope = request.cache_scope;
   const absl::Status sound = CheckSamplingOptions(options.sampling);
   if (!sound.ok()) return sound;
   return options;
@@ -139,6 +140,7 @@ absl::StatusOr<AskResponse> AnswerWithModel(const SearchContext& context,
   search.k = request.passages;
   search.filter = request.filter;
   search.rerank = request.rerank;
+  search.is_cancelled = request.is_cancelled;
   absl::StatusOr<SearchResponse> found = RunSearch(context, search);
   if (!found.ok()) return found.status();
   AskResponse response;

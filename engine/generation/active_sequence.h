@@ -30,6 +30,7 @@ class ActiveSequence {
 
   RequestId id() const { return id_; }
   GenerationClock::time_point deadline() const { return request_.options.deadline; }
+  const std::string& cache_scope() const { return request_.options.cache_scope; }
   absl::Span<const uint32_t> tokens() const { return tokens_; }
   absl::Span<const uint32_t> computed_tokens() const { return tokens().first(kv.length()); }
   // Tokens that the next logits need; at least 1 until it is finished.

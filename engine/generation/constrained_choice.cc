@@ -91,7 +91,7 @@ class Choices {
         if (!status.ok()) return status;
         logits.remove_prefix(vocabulary);
       }
-      if (run.nodes.front() == 0 && cache_ != nullptr) cache_->Insert(prompt_, run.kv);
+      if (run.nodes.front() == 0 && cache_ != nullptr) cache_->Insert("", prompt_, run.kv);
       AddRunsBelow(run.nodes.back(), std::move(run.kv));
     }
     return status;
@@ -178,7 +178,7 @@ absl::StatusOr<std::vector<RankedChoice>> RankChoices(
   absl::Status status = Check(*model, prompt, candidates, options);
   if (!status.ok()) return status;
   std::vector<KvPageRef> known;
-  if (cache != nullptr) known = cache->Lookup(prompt.first(prompt.size() - 1));
+  if (cache != nullptr) known = cache->Lookup("", prompt.first(prompt.size() - 1));
   KvSequence kv = KvSequence::FromPages(pool, std::move(known));
   if (cache != nullptr) MakeRoom(*pool, cache, prompt.size() - kv.length(), candidates);
   Choices choices(model, cache, candidates, options);

@@ -41,6 +41,8 @@ struct GenerateOptions {
   // Log probabilities of the chosen tokens, and of how many of the most likely ones; at most 1,000.
   std::optional<size_t> logprobs;
   GenerationClock::time_point deadline = GenerationClock::time_point::max();
+  // Texts of different scopes share no cached prefixes, nor wait for each other's.
+  std::string cache_scope;
 };
 
 // A token as it comes. The text lags behind the token while characters or stop strings are

@@ -9,8 +9,11 @@ namespace cairn::engine {
 PrefixCache::PrefixCache(size_t max_pages) : max_pages_(max_pages) {}
 
 template <typename Visitor>
-void PrefixCache::Walk(absl::Span<const uint32_t> tokens, Visitor visit) const {
-  const Node* node = &root_;
+void PrefixCache::Walk(std::string_view scope, absl::Span<const uint32_t> tokens,
+                       Visitor visit) const {
+  const auto root = roots_.find(scope);
+  if (root == roots_.end()) return;
+  const Node* node = &root->second;
   PageTokens key;
   for (; tokens.size() >= kKvPageTokens; tokens.remove_prefix(kKvPageTokens)) {
     std::copy_n(tokens.begin(), kKvPageTokens, key.begin());
@@ -21,32 +24,35 @@ void PrefixCache::Walk(absl::Span<const uint32_t> tokens, Visitor visit) const {
   }
 }
 
-std::vector<KvPageRef> PrefixCache::Lookup(absl::Span<const uint32_t> tokens) {
+std::vector<KvPageRef> PrefixCache::Lookup(std::string_view scope,
+                                           absl::Span<const uint32_t> tokens) {
   absl::MutexLock lock(&mutex_);
   std::vector<KvPageRef> pages;
-  Node* deepest = &root_;
-  Walk(tokens, [&](Node* node) {
+  Node* deepest = nullptr;
+  Walk(scope, tokens, [&](Node* node) {
     deepest = node;
     pages.push_back(node->page);
   });
-  Touch(deepest);
+  if (deepest != nullptr) Touch(deepest);
   const size_t found = pages.size() * kKvPageTokens;
   statistics_.hit_tokens += found;
   statistics_.miss_tokens += tokens.size() - found;
   return pages;
 }
 
-size_t PrefixCache::CountKnown(absl::Span<const uint32_t> tokens) const {
+size_t PrefixCache::CountKnown(std::string_view scope, absl::Span<const uint32_t> tokens) const {
   absl::MutexLock lock(&mutex_);
   size_t pages = 0;
-  Walk(tokens, [&](const Node*) { ++pages; });
+  Walk(scope, tokens, [&](const Node*) { ++pages; });
   return pages;
 }
 
-void PrefixCache::Insert(absl::Span<const uint32_t> tokens, const KvSequence& sequence) {
+void PrefixCache::Insert(std::string_view scope, absl::Span<const uint32_t> tokens,
+                         const KvSequence& sequence) {
   assert(tokens.size() == sequence.length());
+  if (tokens.size() < kKvPageTokens) return;
   absl::MutexLock lock(&mutex_);
-  Node* node = &root_;
+  Node* node = &roots_[std::string(scope)];
   PageTokens key;
   for (size_t i = 0; (i + 1) * kKvPageTokens <= tokens.size(); ++i) {
     std::copy_n(tokens.begin() + static_cast<ptrdiff_t>(i * kKvPageTokens), kKvPageTokens,
@@ -83,6 +89,11 @@ PrefixCache::Statistics PrefixCache::statistics() const {
   return statistics_;
 }
 
+size_t PrefixCache::scopes() const {
+  absl::MutexLock lock(&mutex_);
+  return roots_.size();
+}
+
 // From the deepest up, so that what hangs on a page is older than the page.
 void PrefixCache::Touch(Node* deepest) {
   for (Node* node = deepest; node->parent != nullptr; node = node->parent) {
@@ -92,6 +103,7 @@ void PrefixCache::Touch(Node* deepest) {
 
 size_t PrefixCache::EvictLocked(size_t pages) {
   size_t evicted = 0;
+  bool root_left = false;  // Without children: to be dropped.
   for (auto it = by_use_.begin(); it != by_use_.end() && evicted < pages;) {
     Node* const node = *it;
     // Nobody can come to hold a page meanwhile: only Lookup hands them out.
@@ -100,8 +112,13 @@ size_t PrefixCache::EvictLocked(size_t pages) {
       continue;
     }
     it = by_use_.erase(it);
-    node->parent->children.erase(node->parent->children.find(*node->key));
+    Node* const parent = node->parent;
+    parent->children.erase(parent->children.find(*node->key));
     ++evicted;
+    root_left = root_left || (parent->parent == nullptr && parent->children.empty());
+  }
+  if (root_left) {
+    std::erase_if(roots_, [](const auto& root) { return root.second.children.empty(); });
   }
   statistics_.evicted_pages += evicted;
   statistics_.pages -= evicted;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <set>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "engine/generation/stop_strings.h"
@@ -229,14 +230,16 @@ void Scheduler::Admit() {
     // The last token is computed in any case: its logits are wanted.
     const absl::Span<const uint32_t> reusable =
         sequence->tokens().first(sequence->tokens().size() - 1);
-    const size_t known = cache_ != nullptr ? cache_->CountKnown(reusable) : 0;
+    const std::string& scope = sequence->cache_scope();
+    const size_t known = cache_ != nullptr ? cache_->CountKnown(scope, reusable) : 0;
     if (SharesWhatIsBeingComputed(*sequence, known)) {
       ++it;
       continue;
     }
     // Where nothing else runs, there is nothing to wait for.
     if (!running_.empty() && !HasRoomFor(*sequence, known)) return;
-    sequence->StartFrom(cache_ != nullptr ? cache_->Lookup(reusable) : std::vector<KvPageRef>());
+    sequence->StartFrom(cache_ != nullptr ? cache_->Lookup(scope, reusable)
+                                          : std::vector<KvPageRef>());
     running_.insert(waiting_.extract(it++));
     PlanPrefill(sequence);
   }
@@ -249,6 +252,7 @@ bool Scheduler::SharesWhatIsBeingComputed(const ActiveSequence& sequence,
   return std::any_of(running_.begin(), running_.end(), [&](const auto& entry) {
     const ActiveSequence& other = *entry.second;
     if (other.decoding() || other.finished()) return false;
+    if (other.cache_scope() != sequence.cache_scope()) return false;
     const auto end =
         std::mismatch(tokens.begin(), tokens.end(), other.tokens().begin(), other.tokens().end())
             .first;
@@ -288,7 +292,8 @@ void Scheduler::Preempt(ActiveSequence* sequence) {
 }
 
 void Scheduler::Remember(const ActiveSequence& sequence) {
-  if (cache_ != nullptr) cache_->Insert(sequence.computed_tokens(), sequence.kv);
+  if (cache_ == nullptr) return;
+  cache_->Insert(sequence.cache_scope(), sequence.computed_tokens(), sequence.kv);
 }
 
 void Scheduler::RunPass() {

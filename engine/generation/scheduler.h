@@ -47,7 +47,8 @@ struct StepStatistics {
 // holds the next token of each answer under way, and fills the rest of its token budget with pieces
 // of prompts, in the order of arrival. Where pages of keys and values run out, cached prefixes go
 // first; then the youngest request gives its own up and is computed again later, so that the oldest
-// always advances. A request waits while an earlier one is computing pages that both begin with.
+// always advances. A request waits while an earlier one of its cache scope is computing pages that
+// both begin with.
 //
 // Submit and Cancel may be called from any thread and from callbacks; Step, HasWork and Close
 // from one thread at a time, and not from callbacks. Callbacks run inside Step and Close. The

@@ -10,7 +10,7 @@ namespace cairn::engine {
 namespace {
 
 // How often a caller that waits for text is asked whether it still wants it.
-constexpr absl::Duration kPoll = absl::Milliseconds(20);
+constexpr absl::Duration kPoll = absl::Milliseconds(10);
 
 // What the service's thread hands to the thread that asked.
 struct Exchange {
@@ -18,6 +18,7 @@ struct Exchange {
 
   absl::Mutex mutex;
   std::string text ABSL_GUARDED_BY(mutex);
+  std::vector<uint32_t> ids ABSL_GUARDED_BY(mutex);
   bool done ABSL_GUARDED_BY(mutex) = false;
   GenerationOutput output ABSL_GUARDED_BY(mutex);
 };
@@ -71,14 +72,18 @@ absl::StatusOr<GenerationOutput> SharedGenerator::Generate(std::vector<uint32_t>
   request.on_event = [exchange](const GenerationEvent& event) {
     absl::MutexLock lock(&exchange->mutex);
     exchange->text.append(event.text);
+    if (event.token != nullptr) exchange->ids.push_back(event.token->id);
   };
   request.on_finish = [exchange](GenerationOutput output) {
     absl::MutexLock lock(&exchange->mutex);
     exchange->output = std::move(output);
     exchange->done = true;
   };
+  const size_t prompt_tokens = request.prompt.size();
   const absl::StatusOr<RequestId> id = service_->Submit(std::move(request));
   if (!id.ok()) return id.status();
+  std::string whole;
+  bool cancelled = false;
   while (true) {
     std::string text;
     bool done = false;
@@ -89,11 +94,22 @@ absl::StatusOr<GenerationOutput> SharedGenerator::Generate(std::vector<uint32_t>
       text.swap(exchange->text);
       done = exchange->done;
       if (done) output = std::move(exchange->output);
+      if (!done && cancelled) output.ids = exchange->ids;
     }
     if (!text.empty() && watch.on_text) watch.on_text(text);
+    whole += text;
     if (done && !output.status.ok()) return output.status;
     if (done) return output;
-    if (watch.is_cancelled && watch.is_cancelled()) service_->Cancel(*id);
+    if (cancelled) {
+      // The pass under way may take long; nobody need wait for it.
+      output.request = *id;
+      output.text = std::move(whole);
+      output.finish = FinishReason::kCancelled;
+      output.prompt_tokens = prompt_tokens;
+      return output;
+    }
+    cancelled = watch.is_cancelled && watch.is_cancelled();
+    if (cancelled) service_->Cancel(*id);
   }
 }
 

@@ -37,6 +37,8 @@ class SharedGenerator {
 
   // Continues `prompt`, which is not empty; `continues` as GenerationRequest::continues_prompt.
   // Errors and ends as TextGenerator::Generate's; watch.is_cancelled is asked many times a second.
+  // A cancelled call does not wait for the pass under way: then its output lacks what is not known
+  // before the pass's end (times, cached tokens).
   absl::StatusOr<GenerationOutput> Generate(std::vector<uint32_t> prompt, bool continues,
                                             const GenerateOptions& options,
                                             const TextGenerator::Watch& watch = {});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <functional>
 #include <new>
 #include <numeric>
 #include <string_view>
@@ -35,14 +36,17 @@ class CrossEncoder : public Reranker {
 
   const std::string& fingerprint() const override { return checkpoint_->fingerprint(); }
 
+  using Reranker::Score;
   absl::Status Score(std::string_view query, absl::Span<const std::string_view> passages,
-                     absl::Span<float> scores) const override {
+                     absl::Span<float> scores,
+                     const std::function<bool()>& is_cancelled) const override {
     if (scores.size() != passages.size()) {
       return absl::InvalidArgumentError("the room for scores is not what the passages want");
     }
     const std::vector<uint32_t> start = EncodeQuery(query);
     std::vector<std::vector<uint32_t>> pairs(passages.size());
-    absl::Status status = RunShared((passages.size() + kTexts - 1) / kTexts, [&](size_t share) {
+    const size_t shares = (passages.size() + kTexts - 1) / kTexts;
+    absl::Status status = RunShared(shares, is_cancelled, [&](size_t share) {
       const size_t end = std::min(passages.size(), (share + 1) * kTexts);
       for (size_t i = share * kTexts; i < end; ++i) pairs[i] = EncodePair(start, passages[i]);
       return absl::OkStatus();
@@ -60,8 +64,8 @@ class CrossEncoder : public Reranker {
       while (end < order.size() && tokens < kBatchTokens) tokens += pairs[order[end++]].size();
       batches.push_back(absl::MakeConstSpan(order).subspan(begin, end - begin));
     }
-    return RunShared(batches.size(), [&](size_t batch) {
-      return RunBatch(batches[batch], pairs, start.size(), scores);
+    return RunShared(batches.size(), is_cancelled, [&](size_t batch) {
+      return RunBatch(batches[batch], pairs, start.size(), is_cancelled, scores);
     });
   }
 
@@ -95,12 +99,20 @@ class CrossEncoder : public Reranker {
   }
 
   // Calls run(share) for each share in [0, shares), on up to threads_ threads; the first error.
-  absl::Status RunShared(size_t shares, absl::FunctionRef<absl::Status(size_t)> run) const {
+  // Cancelled, leaving shares out, once `is_cancelled` says so.
+  absl::Status RunShared(size_t shares, const std::function<bool()>& is_cancelled,
+                         absl::FunctionRef<absl::Status(size_t)> run) const {
     std::atomic<size_t> next{0};
     std::vector<absl::Status> statuses(std::max<size_t>(1, std::min(threads_, shares)));
     const auto work = [&](size_t worker) {
       try {
-        for (size_t share; (share = next++) < shares;) statuses[worker].Update(run(share));
+        for (size_t share; (share = next++) < shares;) {
+          if (is_cancelled && is_cancelled()) {
+            statuses[worker].Update(absl::CancelledError("cancelled by the caller"));
+            return;
+          }
+          statuses[worker].Update(run(share));
+        }
       } catch (const std::bad_alloc&) {
         statuses[worker].Update(absl::ResourceExhaustedError("no memory for the passages"));
       }
@@ -121,13 +133,13 @@ class CrossEncoder : public Reranker {
   }
 
   absl::Status RunBatch(Batch batch, const std::vector<std::vector<uint32_t>>& pairs, size_t second,
-                        absl::Span<float> scores) const {
+                        const std::function<bool()>& is_cancelled, absl::Span<float> scores) const {
     const size_t width = encoder_->config().hidden_size;
     std::vector<EncoderText> texts;
     texts.reserve(batch.size());
     for (size_t i : batch) texts.push_back({.tokens = pairs[i], .second = second});
     std::vector<float> states(batch.size() * width);
-    absl::Status status = encoder_->Run(texts, EncoderRows::kFirst, states.data());
+    absl::Status status = encoder_->Run(texts, EncoderRows::kFirst, states.data(), is_cancelled);
     if (!status.ok()) return status;
     for (size_t i = 0; i < batch.size(); ++i) {
       encoder_->Classify(&states[i * width], &scores[batch[i]]);

@@ -160,8 +160,8 @@ std::unique_ptr<Encoder::Pass> Encoder::TakePass() const {
   return pass;
 }
 
-absl::Status Encoder::Run(absl::Span<const EncoderText> texts, EncoderRows rows,
-                          float* states) const {
+absl::Status Encoder::Run(absl::Span<const EncoderText> texts, EncoderRows rows, float* states,
+                          const std::function<bool()>& is_cancelled) const {
   try {
     std::unique_ptr<Pass> pass = TakePass();
     const absl::Cleanup give_back = [&] {
@@ -173,7 +173,8 @@ absl::Status Encoder::Run(absl::Span<const EncoderText> texts, EncoderRows rows,
       do {
         tokens += texts[end++].tokens.size();
       } while (end < texts.size() && tokens + texts[end].tokens.size() <= kPassRows);
-      RunPass(texts.subspan(begin, end - begin), rows, pass.get());
+      absl::Status s = RunPass(texts.subspan(begin, end - begin), rows, is_cancelled, pass.get());
+      if (!s.ok()) return s;
       const size_t results = rows == EncoderRows::kAll ? tokens : end - begin;
       states = std::copy_n(pass->hidden.data(), results * config_.hidden_size, states);
     }
@@ -183,12 +184,15 @@ absl::Status Encoder::Run(absl::Span<const EncoderText> texts, EncoderRows rows,
   }
 }
 
-void Encoder::RunPass(absl::Span<const EncoderText> texts, EncoderRows rows, Pass* pass) const {
+absl::Status Encoder::RunPass(absl::Span<const EncoderText> texts, EncoderRows rows,
+                              const std::function<bool()>& is_cancelled, Pass* pass) const {
   Embed(texts, pass);
   for (size_t l = 0; l < layers_.size(); ++l) {
+    if (is_cancelled && is_cancelled()) return absl::CancelledError("cancelled by the caller");
     const bool last = l + 1 == layers_.size();
     RunLayer(layers_[l], texts, last && rows == EncoderRows::kFirst, pass);
   }
+  return absl::OkStatus();
 }
 
 void Encoder::AddRow(const TensorView& table, size_t row, Pass* pass, float* to) const {

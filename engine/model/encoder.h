@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,8 +52,10 @@ class Encoder {
 
   // Fills `states`: the last layer's, of all tokens [sum of tokens][hidden] or of each text's first
   // [texts][hidden]. A text's states do not depend on the other texts. ResourceExhausted without
-  // memory for the texts.
-  absl::Status Run(absl::Span<const EncoderText> texts, EncoderRows rows, float* states) const;
+  // memory for the texts. `is_cancelled` (may be null) is asked before each layer; true ends the
+  // call with Cancelled.
+  absl::Status Run(absl::Span<const EncoderText> texts, EncoderRows rows, float* states,
+                   const std::function<bool()>& is_cancelled = nullptr) const;
 
   // logits [labels] of a classification head from a first token's state [hidden]. The model has
   // one.
@@ -75,7 +78,8 @@ class Encoder {
 
   Encoder(const EncoderCheckpoint* checkpoint, kernels::ComputeType compute);
 
-  void RunPass(absl::Span<const EncoderText> texts, EncoderRows rows, Pass* pass) const;
+  absl::Status RunPass(absl::Span<const EncoderText> texts, EncoderRows rows,
+                       const std::function<bool()>& is_cancelled, Pass* pass) const;
   void Embed(absl::Span<const EncoderText> texts, Pass* pass) const;
   void RunLayer(const Layer& layer, absl::Span<const EncoderText> texts, bool first_only,
                 Pass* pass) const;

@@ -25,6 +25,7 @@ static_assert(static_cast<uint32_t>(kNone) == kNoLink);
 // A candidate is left out only for one that is this much nearer to it than the target, in squared
 // distance (Subramanya et al., DiskANN, 2019, call it alpha). Walks that keep a third fewer nodes
 // reach the same recall; much larger values fill rows where all distances are alike, and cost.
+constexpr size_t kNodesPerReport = 256;
 constexpr float kDiversity = 1.05f;
 
 // Nodes kept on the levels that lead down to a new node's: with one, as the paper has it, descents
@@ -198,7 +199,7 @@ HnswBuilder::HnswBuilder(const EncodedRowsView& rows, int links, int ef_construc
 }
 HnswBuilder::~HnswBuilder() = default;
 
-absl::Status HnswBuilder::Build(const SlotSet& present, const std::atomic<bool>& cancel) {
+absl::Status HnswBuilder::Build(const SlotSet& present, const WorkControl& control) {
   faiss::HNSW& graph = impl_->graph;
   const size_t n = impl_->rows.size();
   // A row of level 0 for each node, and above it M / (M - 1) - 1 rows of M links on average.
@@ -211,7 +212,10 @@ absl::Status HnswBuilder::Build(const SlotSet& present, const std::atomic<bool>&
   graph.entry_point = static_cast<Link>(order.front());
   graph.max_level = impl_->LevelOf(order.front());
   for (size_t i = 1; i < order.size(); ++i) {
-    if (cancel.load(std::memory_order_relaxed)) return absl::CancelledError("cancelled");
+    if (control.stopped()) return control.Check();
+    if (i % kNodesPerReport == 0) {
+      control.Report(static_cast<double>(i) / static_cast<double>(order.size()));
+    }
     impl_->Insert(order[i]);
   }
   impl_->upper.resize(graph.max_level);

@@ -2,7 +2,6 @@
 #ifndef CAIRN_INDEX_SEGMENT_HNSW_BUILDER_H_
 #define CAIRN_INDEX_SEGMENT_HNSW_BUILDER_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -10,6 +9,7 @@
 #include "index/encoded_rows.h"
 #include "index/segment/section_file.h"
 #include "index/slot_set.h"
+#include "index/work_control.h"
 
 namespace cairn::index {
 
@@ -29,7 +29,7 @@ class HnswBuilder {
   HnswBuilder& operator=(const HnswBuilder&) = delete;
 
   // Inserts the `present` slots (size rows.size()); once. Cancelled soon after *cancel is true.
-  absl::Status Build(const SlotSet& present, const std::atomic<bool>& cancel);
+  absl::Status Build(const SlotSet& present, const WorkControl& control);
 
   // Levels above level 0, and where searches start: a row of Section::kGraphUpper, or a slot where
   // there is only level 0.

@@ -9,6 +9,8 @@ namespace cairn::index {
 namespace {
 
 constexpr size_t kLineBytes = 64;
+// Nodes whose links are followed between two looks at the cancellation.
+constexpr size_t kNodesBetweenLooks = 256;
 
 void PrefetchRow(const LinkRows& links, uint32_t node) {
   const char* const row = reinterpret_cast<const char*>(links.Row(node));
@@ -61,11 +63,13 @@ void Walk::Run(const LinkRows& links, const WalkTarget& target) {
   std::array<uint32_t, kMaxRowLinks> ids;
   std::array<Slot, kMaxRowLinks> slots;
   std::array<float, kMaxRowLinks> scores;
+  size_t followed = 0;
   for (size_t next = 0; next < size_;) {
     if (pool_[next].marked()) {
       ++next;
       continue;
     }
+    if (++followed % kNodesBetweenLooks == 0 && IsCancelled(target.cancellation)) return;
     pool_[next].Mark();
     const uint32_t* const row = links.Row(pool_[next].node());
     size_t count = 0;

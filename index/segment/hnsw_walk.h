@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "index/cancellation.h"
 #include "index/encoded_rows.h"
 #include "index/slot_set.h"
 
@@ -49,6 +50,7 @@ struct WalkTarget {
   const EncodedRowsView* rows = nullptr;  // In one piece.
   const std::byte* code = nullptr;
   float scale = 1;
+  const Cancellation* cancellation = nullptr;  // Ends walks early. May be null.
 
   void Score(const Slot* slots, size_t count, float* scores) const {
     rows->ScoreSlots(code, scale, slots, count, scores);

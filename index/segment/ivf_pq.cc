@@ -67,7 +67,8 @@ void IvfPqLists::ScanList(size_t list, float base, absl::Span<const float> table
 
 std::vector<kernels::TopK::Entry> IvfPqLists::Search(absl::Span<const float> query, size_t count,
                                                      size_t nprobe, size_t least,
-                                                     const SlotSet& allowed) const {
+                                                     const SlotSet& allowed,
+                                                     const Cancellation* cancellation) const {
   const kernels::DistanceKernels& kernels = kernels::GetDistanceKernels();
   std::vector<float> scores(lists());
   kernels.scan_f32(query.data(), centroids_.data(), lists(), dim_, scores.data());
@@ -87,6 +88,7 @@ std::vector<kernels::TopK::Entry> IvfPqLists::Search(absl::Span<const float> que
   size_t probed = 0;
   for (const kernels::TopK::Entry& list : nearest.TakeSorted()) {
     if (probed++ >= nprobe && seen >= least) break;
+    if (IsCancelled(cancellation)) break;
     ScanList(list.slot, list.score, table, allowed, &top, &seen);
   }
   return top.TakeSorted();

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "index/cancellation.h"
 #include "index/segment/section_file.h"
 #include "index/segment/vector_meta.h"
 #include "index/slot_set.h"
@@ -26,10 +27,10 @@ class IvfPqLists {
 
   // The `count` allowed slots (size slots of the part) of the best approximate scores, best first,
   // from the `nprobe` lists whose centroids are nearest to the query and further ones until there
-  // are `least`.
+  // are `least`. Ends early when `cancellation` (may be null) says so.
   std::vector<kernels::TopK::Entry> Search(absl::Span<const float> query, size_t count,
-                                           size_t nprobe, size_t least,
-                                           const SlotSet& allowed) const;
+                                           size_t nprobe, size_t least, const SlotSet& allowed,
+                                           const Cancellation* cancellation = nullptr) const;
 
   // Whether every slot of `present` is in one list, once, in order.
   absl::Status Check(const SlotSet& present) const;

@@ -26,10 +26,10 @@ constexpr size_t kPqTrainingPoints = 32 * kPqCentroids;  // For each sub-quantiz
 constexpr int kBits = 8;
 
 // Finds the nearest of some centroids, for faiss::Clustering and for filling the lists. Searches
-// nothing (finds centroid 0) once *cancel is true, for FAISS itself cannot be interrupted.
+// nothing (finds centroid 0) once the work is to end, for FAISS itself cannot be interrupted.
 class CentroidIndex : public faiss::Index {
  public:
-  CentroidIndex(size_t dim, faiss::MetricType metric, const std::atomic<bool>& cancel)
+  CentroidIndex(size_t dim, faiss::MetricType metric, const WorkControl& cancel)
       : faiss::Index(static_cast<idx_t>(dim), metric), cancel_(cancel) {}
 
   void add(idx_t n, const float* x) override {
@@ -57,8 +57,7 @@ class CentroidIndex : public faiss::Index {
     std::array<float, kMaxTile> scores;
     std::fill_n(distances, n, std::numeric_limits<float>::infinity());
     std::fill_n(labels, n, idx_t{0});
-    for (idx_t block = 0; block < n && !cancel_.load(std::memory_order_relaxed);
-         block += kQueries) {
+    for (idx_t block = 0; block < n && !cancel_.stopped(); block += kQueries) {
       for (idx_t begin = 0; begin < ntotal; begin += tile) {
         const idx_t count = std::min(tile, ntotal - begin);
         for (idx_t q = block; q < std::min(n, block + kQueries); ++q) {
@@ -81,20 +80,20 @@ class CentroidIndex : public faiss::Index {
  private:
   static constexpr idx_t kMaxTile = 1024;
 
-  const std::atomic<bool>& cancel_;
+  const WorkControl cancel_;
   std::vector<float> centroids_;     // [ntotal][d]
   std::vector<float> half_squares_;  // [ntotal], 0 under the inner product.
 };
 
 // k-means in steps of one iteration, for cancellation; leaves the centroids in `index`.
 void Cluster(size_t dim, size_t k, int iterations, absl::Span<const float> points,
-             const std::atomic<bool>& cancel, CentroidIndex* index) {
+             const WorkControl& cancel, CentroidIndex* index) {
   faiss::Clustering clustering(static_cast<int>(dim), static_cast<int>(k));
   clustering.niter = 1;
   clustering.spherical = index->metric_type == faiss::METRIC_INNER_PRODUCT;
   clustering.min_points_per_centroid = 1;
   clustering.max_points_per_centroid = std::numeric_limits<int>::max();
-  for (int i = 0; i < iterations && !cancel.load(std::memory_order_relaxed); ++i) {
+  for (int i = 0; i < iterations && !cancel.stopped(); ++i) {
     clustering.train(static_cast<faiss::Index::idx_t>(points.size() / dim), points.data(), *index);
   }
 }
@@ -112,9 +111,9 @@ class OneOpenMpThread {
 }  // namespace
 
 struct IvfPqBuilder::Impl {
-  Impl(size_t dimension, size_t list_count, size_t code_bytes, const std::atomic<bool>& flag)
+  Impl(size_t dimension, size_t list_count, size_t code_bytes, const WorkControl& control)
       : dim(dimension),
-        cancel(flag),
+        cancel(control),
         coarse(dim, faiss::METRIC_INNER_PRODUCT, cancel),
         quantizer(dim, code_bytes, kBits),
         slots(list_count),
@@ -125,7 +124,7 @@ struct IvfPqBuilder::Impl {
   absl::Status Train(absl::Span<const float> sample);
 
   const size_t dim;
-  const std::atomic<bool>& cancel;
+  const WorkControl cancel;
   CentroidIndex coarse;
   faiss::ProductQuantizer quantizer;
   // By list.
@@ -147,7 +146,7 @@ void IvfPqBuilder::Impl::Subtract(absl::Span<float> vectors) {
 
 absl::Status IvfPqBuilder::Impl::Train(absl::Span<const float> sample) {
   Cluster(dim, slots.size(), kCoarseIterations, sample, cancel, &coarse);
-  if (cancel) return absl::CancelledError("cancelled");
+  if (cancel.stopped()) return cancel.Check();
   // Evenly spread points of the sample.
   const size_t points = std::min(sample.size() / dim, kPqTrainingPoints);
   std::vector<float> residuals(points * dim);
@@ -159,20 +158,19 @@ absl::Status IvfPqBuilder::Impl::Train(absl::Span<const float> sample) {
   const size_t dsub = quantizer.dsub;
   std::vector<float> parts(points * dsub);
   for (size_t m = 0; m < quantizer.M; ++m) {
-    if (cancel) return absl::CancelledError("cancelled");
+    if (cancel.stopped()) return cancel.Check();
     for (size_t i = 0; i < points; ++i) {
       std::copy_n(&residuals[i * dim + m * dsub], dsub, &parts[i * dsub]);
     }
     CentroidIndex index(dsub, faiss::METRIC_L2, cancel);
     Cluster(dsub, kPqCentroids, kPqIterations, parts, cancel, &index);
-    if (cancel) return absl::CancelledError("cancelled");
+    if (cancel.stopped()) return cancel.Check();
     quantizer.set_params(index.centroids().data(), static_cast<int>(m));
   }
   return absl::OkStatus();
 }
 
-IvfPqBuilder::IvfPqBuilder(size_t dim, size_t lists, size_t code_bytes,
-                           const std::atomic<bool>& cancel)
+IvfPqBuilder::IvfPqBuilder(size_t dim, size_t lists, size_t code_bytes, const WorkControl& cancel)
     : impl_(std::make_unique<Impl>(dim, lists, code_bytes, cancel)) {}
 IvfPqBuilder::~IvfPqBuilder() = default;
 

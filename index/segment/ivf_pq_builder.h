@@ -2,7 +2,6 @@
 #ifndef CAIRN_INDEX_SEGMENT_IVF_PQ_BUILDER_H_
 #define CAIRN_INDEX_SEGMENT_IVF_PQ_BUILDER_H_
 
-#include <atomic>
 #include <cstddef>
 #include <memory>
 
@@ -10,6 +9,7 @@
 #include "absl/types/span.h"
 #include "index/segment/section_file.h"
 #include "index/slot_set.h"
+#include "index/work_control.h"
 
 namespace cairn::index {
 
@@ -22,7 +22,7 @@ namespace cairn::index {
 class IvfPqBuilder {
  public:
   // `code_bytes` divides `dim`. Train ends soon after *cancel is true.
-  IvfPqBuilder(size_t dim, size_t lists, size_t code_bytes, const std::atomic<bool>& cancel);
+  IvfPqBuilder(size_t dim, size_t lists, size_t code_bytes, const WorkControl& cancel);
   ~IvfPqBuilder();
   IvfPqBuilder(const IvfPqBuilder&) = delete;
   IvfPqBuilder& operator=(const IvfPqBuilder&) = delete;

@@ -166,7 +166,8 @@ absl::StatusOr<FileDigest> SectionWriter::Finish() {
 }
 
 absl::StatusOr<std::shared_ptr<const SectionFile>> SectionFile::Open(const std::string& path,
-                                                                     const FileDigest& expected) {
+                                                                     const FileDigest& expected,
+                                                                     const WorkControl& control) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (descriptor < 0) return FromErrno("cannot open", path);
   const std::unique_ptr<const int, void (*)(const int*)> closer(&descriptor,
@@ -186,6 +187,7 @@ absl::StatusOr<std::shared_ptr<const SectionFile>> SectionFile::Open(const std::
   const uint64_t hashed = expected.bytes - kHashBytes;
   posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL);
   for (uint64_t at = 0; at < hashed;) {
+    if (control.stopped()) return control.Check();
     const ssize_t n =
         pread(descriptor, buffer.data(), std::min<uint64_t>(buffer.size(), hashed - at), at);
     if (n < 0 && errno == EINTR) continue;

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "index/work_control.h"
 
 namespace cairn::index {
 
@@ -115,9 +116,10 @@ class SectionWriter {
 class SectionFile {
  public:
   // Checks size and hash before anything else is looked at: NotFound, or DataLoss when the file is
-  // not the one that `expected` describes.
+  // not the one that `expected` describes. Cancelled when `control` says so.
   static absl::StatusOr<std::shared_ptr<const SectionFile>> Open(const std::string& path,
-                                                                 const FileDigest& expected);
+                                                                 const FileDigest& expected,
+                                                                 const WorkControl& control = {});
   // For tests and fuzzing: bytes in memory, whose hash is not looked at. The bytes, aligned to 64,
   // must outlive the object.
   static absl::StatusOr<std::shared_ptr<const SectionFile>> FromBytes(absl::Span<const char> bytes);

@@ -10,6 +10,8 @@ namespace {
 
 // Filters remembered by a segment.
 constexpr size_t kKeptFilters = 8;
+// Sets of metadata that a filter looks at between two looks at the cancellation.
+constexpr size_t kMetadataBetweenLooks = 1024;
 
 absl::Status Damaged(const char* what) {
   return absl::DataLossError(absl::StrCat("a segment that contradicts itself: ", what));
@@ -26,8 +28,10 @@ bool Spans(absl::Span<const T> values, T first, T last) {
 
 absl::StatusOr<std::shared_ptr<Segment>> Segment::Open(const std::string& path,
                                                        CollectionId collection, size_t dim,
-                                                       const SegmentRow& row) {
-  absl::StatusOr<std::shared_ptr<const SectionFile>> file = SectionFile::Open(path, row.digest);
+                                                       const SegmentRow& row,
+                                                       const WorkControl& control) {
+  absl::StatusOr<std::shared_ptr<const SectionFile>> file =
+      SectionFile::Open(path, row.digest, control);
   if (!file.ok()) return file.status();
   absl::StatusOr<std::shared_ptr<Segment>> segment =
       FromFile(*std::move(file), collection, dim, row);
@@ -108,18 +112,22 @@ absl::Status Segment::OpenDocuments(const SegmentMeta& meta) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<ScoredSlot>> Segment::SearchVectors(absl::Span<const float> query,
-                                                               size_t k, const SlotSet& allowed,
-                                                               float floor, bool exact,
-                                                               ExactVectorSource) const {
+absl::StatusOr<std::vector<ScoredSlot>> Segment::SearchVectors(
+    absl::Span<const float> query, size_t k, const SlotSet& allowed, float floor, bool exact,
+    ExactVectorSource, const Cancellation* cancellation) const {
   VectorSearchOptions options;
   options.exact = exact;
+  options.cancellation = cancellation;
   return vectors_->Search(query, k, allowed, floor, options);
 }
 
-absl::StatusOr<SlotSet> Segment::Evaluate(const Filter& filter) const {
+absl::StatusOr<SlotSet> Segment::Evaluate(const Filter& filter,
+                                          const Cancellation* cancellation) const {
   std::vector<bool> matches(metadata_offsets_.size() - 1);
   for (size_t i = 0; i < matches.size(); ++i) {
+    if (i % kMetadataBetweenLooks == 0) {
+      if (absl::Status s = CheckCancellation(cancellation); !s.ok()) return s;
+    }
     absl::StatusOr<chunking::Metadata> metadata = DecodeMetadata(DistinctMetadata(i));
     if (!metadata.ok()) return metadata.status();
     matches[i] = filter.Matches(*metadata);
@@ -132,7 +140,8 @@ absl::StatusOr<SlotSet> Segment::Evaluate(const Filter& filter) const {
   return set;
 }
 
-absl::StatusOr<SlotSet> Segment::Matching(const Filter& filter) const {
+absl::StatusOr<SlotSet> Segment::Matching(const Filter& filter,
+                                          const Cancellation* cancellation) const {
   const std::string key = filter.ToString();
   std::shared_ptr<const SlotSet> matching;
   {
@@ -145,7 +154,7 @@ absl::StatusOr<SlotSet> Segment::Matching(const Filter& filter) const {
     }
   }
   if (matching == nullptr) {
-    absl::StatusOr<SlotSet> evaluated = Evaluate(filter);
+    absl::StatusOr<SlotSet> evaluated = Evaluate(filter, cancellation);
     if (!evaluated.ok()) return evaluated.status();
     matching = std::make_shared<const SlotSet>(*std::move(evaluated));
     absl::MutexLock lock(&filters_mutex_);

@@ -34,10 +34,12 @@ static_assert(sizeof(SegmentMeta) == 48);
 class Segment : public Part {
  public:
   // Checks the file's hash, then its structure, against what the manifest says of it. All chunks
-  // are live at first. NotFound without the file; DataLoss when it is damaged or another.
+  // are live at first. NotFound without the file; DataLoss when it is damaged or another;
+  // Cancelled when `control` says so.
   static absl::StatusOr<std::shared_ptr<Segment>> Open(const std::string& path,
                                                        CollectionId collection, size_t dim,
-                                                       const SegmentRow& row);
+                                                       const SegmentRow& row,
+                                                       const WorkControl& control = {});
   // For fuzzing: a file whose hash does not matter.
   static absl::StatusOr<std::shared_ptr<Segment>> FromFile(std::shared_ptr<const SectionFile> file,
                                                            CollectionId collection, size_t dim,
@@ -61,13 +63,13 @@ class Segment : public Part {
   std::string_view metadata(size_t i) const override { return DistinctMetadata(metadata_of_[i]); }
   absl::Span<const uint32_t> lengths() const override { return lexical_->lengths(); }
   const PostingSource& postings() const override { return *lexical_; }
-  absl::StatusOr<std::vector<ScoredSlot>> SearchVectors(absl::Span<const float> query, size_t k,
-                                                        const SlotSet& allowed, float floor,
-                                                        bool exact,
-                                                        ExactVectorSource rows) const override;
+  absl::StatusOr<std::vector<ScoredSlot>> SearchVectors(
+      absl::Span<const float> query, size_t k, const SlotSet& allowed, float floor, bool exact,
+      ExactVectorSource rows, const Cancellation* cancellation) const override;
   bool has_exact_vectors() const override { return true; }
   const float* ExactVector(Slot slot) const override { return vectors_->Exact(slot); }
-  absl::StatusOr<SlotSet> Matching(const Filter& filter) const override;
+  absl::StatusOr<SlotSet> Matching(const Filter& filter,
+                                   const Cancellation* cancellation) const override;
   size_t MemoryBytes() const override;
   size_t MappedBytes() const override { return file_->size(); }
 
@@ -81,7 +83,7 @@ class Segment : public Part {
             metadata_offsets_[i + 1] - metadata_offsets_[i]};
   }
   // Slots, dead ones included, of documents that the filter matches.
-  absl::StatusOr<SlotSet> Evaluate(const Filter& filter) const;
+  absl::StatusOr<SlotSet> Evaluate(const Filter& filter, const Cancellation* cancellation) const;
 
   const SegmentRow row_;
   const std::shared_ptr<const SectionFile> file_;

@@ -15,7 +15,9 @@ namespace cairn::index {
 namespace {
 
 constexpr Slot kNoSlot = std::numeric_limits<Slot>::max();
-// Terms written between two looks at `cancel`.
+// Share of a build that is done when all postings are written.
+constexpr double kVectorsBegin = 0.1;
+// Terms written between two looks at the control.
 constexpr size_t kTermsPerCheck = 4096;
 
 // One build. The new slots are the inputs' live slots in order.
@@ -23,14 +25,14 @@ class Builder {
  public:
   Builder(CollectionId collection, size_t dim, absl::Span<const SegmentBuildInput> inputs,
           const RowStore& store, const RowSnapshot* snapshot, const SegmentBuildOptions& options,
-          const std::atomic<bool>& cancel, SectionWriter* out)
+          const WorkControl& control, SectionWriter* out)
       : collection_(collection),
         dim_(dim),
         inputs_(inputs),
         store_(store),
         snapshot_(snapshot),
         options_(options),
-        cancel_(cancel),
+        control_(control),
         out_(out) {}
 
   // Leaves out->status() to be looked at.
@@ -55,7 +57,7 @@ class Builder {
   const RowStore& store_;
   const RowSnapshot* const snapshot_;
   const SegmentBuildOptions& options_;
-  const std::atomic<bool>& cancel_;
+  const WorkControl control_;
   SectionWriter* const out_;
 
   std::vector<std::vector<Slot>> new_slots_;  // By input and old slot; kNoSlot: dead.
@@ -114,7 +116,8 @@ absl::Status Builder::Run() {
   WriteDocuments();
   if (absl::Status s = WritePostings(); !s.ok()) return s;
   Vectors vectors(*this);
-  return WriteVectors(sources_.size(), dim_, &vectors, options_.vectors, cancel_, out_);
+  return WriteVectors(sources_.size(), dim_, &vectors, options_.vectors,
+                      control_.Part(kVectorsBegin, 1), out_);
 }
 
 void Builder::MapSlots() {
@@ -186,9 +189,7 @@ absl::Status Builder::WritePostings() {
   for (size_t i = 0; i < inputs_.size(); ++i) inputs_[i].part->postings().AppendTerms(&terms[i]);
   std::vector<Posting> postings, merged;
   for (size_t written = 0;; ++written) {
-    if (written % kTermsPerCheck == 0 && cancel_.load(std::memory_order_relaxed)) {
-      return absl::CancelledError("stopped");
-    }
+    if (written % kTermsPerCheck == 0 && control_.stopped()) return control_.Check();
     bool any = false;
     TermId next = 0;
     for (size_t i = 0; i < inputs_.size(); ++i) {
@@ -218,10 +219,10 @@ absl::StatusOr<SegmentRow> BuildSegment(const std::string& path, CollectionId co
                                         size_t dim, absl::Span<const SegmentBuildInput> inputs,
                                         const RowStore& store, const RowSnapshot* snapshot,
                                         const SegmentBuildOptions& options,
-                                        const std::atomic<bool>& cancel) {
+                                        const WorkControl& control) {
   absl::StatusOr<std::unique_ptr<SectionWriter>> out = SectionWriter::Create(path, options.limiter);
   if (!out.ok()) return out.status();
-  Builder builder(collection, dim, inputs, store, snapshot, options, cancel, out->get());
+  Builder builder(collection, dim, inputs, store, snapshot, options, control, out->get());
   if (absl::Status s = builder.Run(); !s.ok()) return s;
   absl::StatusOr<FileDigest> digest = (*out)->Finish();
   if (!digest.ok()) return digest.status();

@@ -2,7 +2,6 @@
 #ifndef CAIRN_INDEX_SEGMENT_SEGMENT_BUILDER_H_
 #define CAIRN_INDEX_SEGMENT_SEGMENT_BUILDER_H_
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "index/segment/rate_limiter.h"
 #include "index/segment/section_file.h"
 #include "index/segment/vector_writer.h"
+#include "index/work_control.h"
 
 namespace cairn::index {
 
@@ -30,12 +30,12 @@ struct SegmentBuildOptions {
 // Writes a segment of the inputs' chunks (inputs in ascending order of their ranges) to `path`,
 // synced; its row, but for the file's number. Vectors that a part does not have in full come from
 // the rows of `store`, as of `snapshot`; without one the rows must not change. The parts may lose
-// chunks meanwhile. Cancelled when `cancel` becomes true; nothing is left then, as after any error.
+// chunks meanwhile. Cancelled when `control` says so; nothing is left then, as after any error.
 absl::StatusOr<SegmentRow> BuildSegment(const std::string& path, CollectionId collection,
                                         size_t dim, absl::Span<const SegmentBuildInput> inputs,
                                         const RowStore& store, const RowSnapshot* snapshot,
                                         const SegmentBuildOptions& options,
-                                        const std::atomic<bool>& cancel);
+                                        const WorkControl& control);
 
 }  // namespace cairn::index
 

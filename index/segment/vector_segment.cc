@@ -76,7 +76,7 @@ struct VectorSegment::Impl {
 
   using Results = std::vector<ScoredSlot>;
   absl::StatusOr<Results> Scan(absl::Span<const float> query, size_t k, const SlotSet& allowed,
-                               float floor) const;
+                               float floor, const Cancellation* cancellation) const;
   absl::StatusOr<Results> SearchGraph(absl::Span<const float> query, size_t k,
                                       const SlotSet& allowed, float floor,
                                       const VectorSearchOptions& options) const;
@@ -194,9 +194,9 @@ void VectorSegment::Impl::Return(std::unique_ptr<Scratch> scratch) const {
   idle.push_back(std::move(scratch));
 }
 
-absl::StatusOr<std::vector<ScoredSlot>> VectorSegment::Impl::Scan(absl::Span<const float> query,
-                                                                  size_t k, const SlotSet& allowed,
-                                                                  float floor) const {
+absl::StatusOr<std::vector<ScoredSlot>> VectorSegment::Impl::Scan(
+    absl::Span<const float> query, size_t k, const SlotSet& allowed, float floor,
+    const Cancellation* cancellation) const {
   SlotSet wanted = allowed;
   wanted.IntersectWith(present);
   const auto score = [&](absl::Span<const Slot> slots, absl::Span<float> scores) {
@@ -206,7 +206,7 @@ absl::StatusOr<std::vector<ScoredSlot>> VectorSegment::Impl::Scan(absl::Span<con
     }
     return absl::OkStatus();
   };
-  return ScanForTopK(*rows, query, k, std::move(wanted), floor, score);
+  return ScanForTopK(*rows, query, k, std::move(wanted), floor, score, cancellation);
 }
 
 template <typename InDoubt>
@@ -248,12 +248,18 @@ absl::StatusOr<std::vector<ScoredSlot>> VectorSegment::Impl::SearchGraph(
   // So many kept nodes hold the wanted number of allowed ones, if the filter knows nothing of the
   // query.
   const double kept = wanted / std::max(share, 1e-9);
-  if (kept * kRowsPerKeptNode >= scanned) return Scan(query, k, allowed, floor);
+  if (kept * kRowsPerKeptNode >= scanned)
+    return Scan(query, k, allowed, floor, options.cancellation);
 
   const EncodedQuery encoded = rows->EncodeCoarse(query);
-  const WalkTarget target = {&*rows, encoded.coarse.data(), encoded.coarse_scale};
+  const WalkTarget target = {&*rows, encoded.coarse.data(), encoded.coarse_scale,
+                             options.cancellation};
   std::unique_ptr<Scratch> scratch = Borrow();
   graph->Search(target, static_cast<size_t>(kept), &scratch->walk);
+  if (absl::Status s = CheckCancellation(options.cancellation); !s.ok()) {
+    Return(std::move(scratch));
+    return s;
+  }
   scratch->candidates.clear();
   for (const WalkEntry& entry : scratch->walk.found()) {
     if (!allowed.Test(entry.node()) || !present.Test(entry.node())) continue;
@@ -263,7 +269,7 @@ absl::StatusOr<std::vector<ScoredSlot>> VectorSegment::Impl::SearchGraph(
   const size_t found = scratch->candidates.size();
   if (static_cast<double>(found) < wanted / 2 && found < AllowedCount(allowed)) {
     Return(std::move(scratch));
-    return Scan(query, k, allowed, floor);
+    return Scan(query, k, allowed, floor, options.cancellation);
   }
   // The bound on the encoding's error holds for the worst direction that the error may have. Its
   // part along the query is smaller by the square root of the dimension on average: four times that
@@ -285,14 +291,15 @@ absl::StatusOr<std::vector<ScoredSlot>> VectorSegment::Impl::SearchLists(
       k, options.ef != 0 ? options.ef : std::max(kMinPqCandidates, kPqCandidatesPerResult * k));
   const double share = EstimateShare(allowed);
   if (share * static_cast<double>(meta.count) <= 2.0 * static_cast<double>(candidates)) {
-    return Scan(query, k, allowed, floor);
+    return Scan(query, k, allowed, floor, options.cancellation);
   }
   const size_t nprobe =
       options.nprobe != 0 ? options.nprobe : std::max(kMinProbes, lists->lists() / kListShare);
   SlotSet wanted = allowed;
   wanted.IntersectWith(present);
   const std::vector<kernels::TopK::Entry> found =
-      lists->Search(query, candidates, nprobe, candidates, wanted);
+      lists->Search(query, candidates, nprobe, candidates, wanted, options.cancellation);
+  if (absl::Status s = CheckCancellation(options.cancellation); !s.ok()) return s;
   return Rescore(query, k, floor, found, [](const kernels::TopK::Entry&, float) { return true; });
 }
 
@@ -342,7 +349,7 @@ absl::StatusOr<std::vector<ScoredSlot>> VectorSegment::Search(
   if (!options.exact && impl_->lists.has_value()) {
     return impl_->SearchLists(query, k, allowed, floor, options);
   }
-  return impl_->Scan(query, k, allowed, floor);
+  return impl_->Scan(query, k, allowed, floor, options.cancellation);
 }
 
 const float* VectorSegment::Exact(Slot slot) const {

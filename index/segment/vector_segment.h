@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "index/cancellation.h"
 #include "index/lexical_tail.h"
 #include "index/segment/section_file.h"
 #include "index/segment/vector_writer.h"
@@ -26,6 +27,8 @@ struct VectorSearchOptions {
   bool exact = false;
   // IVF-PQ: lists to look into. 0: chosen from the number of lists.
   size_t nprobe = 0;
+  // The search ends with Cancelled when it says so. May be null.
+  const Cancellation* cancellation = nullptr;
 };
 
 // Reads what vector_writer.h wrote (docs/formats/segment-vectors.md). Damage that the file's hash

@@ -18,6 +18,10 @@ namespace cairn::index {
 namespace {
 
 constexpr size_t kBatchRows = 256;
+// Share of the work that is done when the vectors themselves are written, where a graph or lists
+// follow.
+constexpr double kIndexBegins = 0.1;
+constexpr Slot kSlotsPerReport = 1024;
 constexpr size_t kHugePage = size_t{2} << 20;
 
 // Encoded rows in one piece, for building a graph.
@@ -85,12 +89,12 @@ absl::Status CheckOptions(size_t slots, size_t dim, const VectorIndexOptions& op
 class PartWriter {
  public:
   PartWriter(size_t slots, size_t dim, VectorSource* source, const VectorIndexOptions& options,
-             const std::atomic<bool>& cancel, SectionWriter* out)
+             const WorkControl& control, SectionWriter* out)
       : slots_(slots),
         dim_(dim),
         source_(source),
         options_(options),
-        cancel_(cancel),
+        control_(control),
         out_(out),
         present_(slots) {}
 
@@ -110,7 +114,7 @@ class PartWriter {
   const size_t dim_;
   VectorSource* const source_;
   const VectorIndexOptions& options_;
-  const std::atomic<bool>& cancel_;
+  const WorkControl control_;
   SectionWriter* const out_;
   SlotSet present_;
   VectorMeta meta_;
@@ -122,7 +126,7 @@ absl::Status PartWriter::ForEachSlot(Visitor visit) {
   std::vector<float> values(kBatchRows * dim_);
   std::vector<uint8_t> present(kBatchRows);
   for (size_t begin = 0; begin < slots_; begin += kBatchRows) {
-    if (cancel_.load(std::memory_order_relaxed)) return absl::CancelledError("cancelled");
+    if (control_.stopped()) return control_.Check();
     if (!out_->status().ok()) return out_->status();
     const size_t count = std::min(kBatchRows, slots_ - begin);
     std::fill(present.begin(), present.end(), uint8_t{0});
@@ -195,7 +199,11 @@ absl::Status PartWriter::Write() {
 absl::Status PartWriter::WriteExact() {
   out_->Begin(Section::kVectorExact);
   const std::vector<float> zeros(dim_);
+  const double share = options_.kind == VectorIndexKind::kFlat ? 1 : kIndexBegins;
   return ForEachSlot([&](Slot slot, absl::Span<const float> vector) {
+    if (slot % kSlotsPerReport == 0) {
+      control_.Report(share * static_cast<double>(slot) / static_cast<double>(slots_));
+    }
     out_->AppendSpan(vector.empty() ? absl::MakeConstSpan(zeros) : vector);
     if (vector.empty()) return;
     present_.Set(slot);
@@ -233,7 +241,7 @@ absl::Status PartWriter::WriteCodes() {
 
 absl::Status PartWriter::WriteGraph() {
   HnswBuilder builder(int8_->view(), options_.hnsw_links, options_.hnsw_ef_construction);
-  if (absl::Status s = builder.Build(present_, cancel_); !s.ok()) return s;
+  if (absl::Status s = builder.Build(present_, control_.Part(kIndexBegins, 1)); !s.ok()) return s;
   builder.Write(out_);
   meta_.links = static_cast<uint32_t>(options_.hnsw_links);
   meta_.entry = builder.entry();
@@ -253,7 +261,7 @@ absl::Status PartWriter::WriteIvfPq() {
   const size_t lists = std::clamp<size_t>(wanted, 1, count / 2);
   const size_t per_list = std::clamp<size_t>(options_.ivf_training_points_per_list, 1, 1024);
   const size_t sample_size = std::clamp(lists * per_list, kPqCentroids, count);
-  IvfPqBuilder builder(dim_, lists, code_bytes, cancel_);
+  IvfPqBuilder builder(dim_, lists, code_bytes, control_);
   // Every count / sample_size-th vector.
   std::vector<float> sample;
   sample.reserve(sample_size * dim_);
@@ -279,9 +287,9 @@ absl::Status PartWriter::WriteIvfPq() {
 }  // namespace
 
 absl::Status WriteVectors(size_t slots, size_t dim, VectorSource* source,
-                          const VectorIndexOptions& options, const std::atomic<bool>& cancel,
+                          const VectorIndexOptions& options, const WorkControl& control,
                           SectionWriter* out) {
-  return PartWriter(slots, dim, source, options, cancel, out).Write();
+  return PartWriter(slots, dim, source, options, control, out).Write();
 }
 
 }  // namespace cairn::index

@@ -2,7 +2,6 @@
 #ifndef CAIRN_INDEX_SEGMENT_VECTOR_WRITER_H_
 #define CAIRN_INDEX_SEGMENT_VECTOR_WRITER_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -11,6 +10,7 @@
 #include "index/segment/section_file.h"
 #include "index/slot_set.h"
 #include "index/vector_encoding.h"
+#include "index/work_control.h"
 
 namespace cairn::index {
 
@@ -51,9 +51,9 @@ class VectorSource {
 // slot, for IVF-PQ the training points, else little.
 //
 // InvalidArgument for options or sizes out of range and for a vector that is not of unit length;
-// Cancelled soon after *cancel becomes true; errors of the source and of the writer pass through.
+// Cancelled soon after the control says so; errors of the source and of the writer pass through.
 absl::Status WriteVectors(size_t slots, size_t dim, VectorSource* source,
-                          const VectorIndexOptions& options, const std::atomic<bool>& cancel,
+                          const VectorIndexOptions& options, const WorkControl& control,
                           SectionWriter* out);
 
 }  // namespace cairn::index

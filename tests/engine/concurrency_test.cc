@@ -2,6 +2,7 @@
 // ThreadSanitizer as well.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <random>
 #include <thread>
@@ -122,6 +123,84 @@ TEST(Concurrency, CollectionsComeAndGoBesideSearches) {
   }
   stop = true;
   searcher.join();
+  EXPECT_EQ(engine.Verify()->problem_count, 0u);
+}
+
+// Streams into one collection, some given up on the way, beside searches that are given up too.
+TEST(Concurrency, StreamsBesideEachOtherReportWhatTheyStored) {
+  testing::TempDir dir;
+  EngineOptions options;
+  options.create_if_missing = true;
+  options.min_free_bytes = 0;
+  absl::StatusOr<std::unique_ptr<Engine>> opened = Engine::Open(dir.file("store"), options);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  Engine& engine = **opened;
+  ASSERT_TRUE(engine.IngestDocuments({}, {}).ok());
+  constexpr int kStreams = 3;
+  constexpr int kRounds = 6;
+  constexpr int kDocuments = 60;
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  std::vector<std::vector<std::string>> stored(kStreams);
+  for (int t = 0; t < kStreams; ++t) {
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < kRounds; ++round) {
+        IngestOptions ingest;
+        ingest.threads = 2;
+        ingest.background = t == 0;
+        std::atomic<int> reported{0};
+        const bool given_up = round % 2 == 1;
+        if (given_up) ingest.is_cancelled = [&] { return reported >= kDocuments / 4; };
+        uint64_t sequence = 0;
+        ingest.on_outcome = [&](const IngestOutcome& outcome) {
+          EXPECT_EQ(outcome.sequence, ++sequence);
+          if (outcome.sequence % 10 == 0) {
+            EXPECT_EQ(outcome.kind, IngestOutcome::Kind::kRefused);
+          } else {
+            EXPECT_EQ(outcome.kind, IngestOutcome::Kind::kCreated);
+            stored[t].push_back(outcome.document_id);
+          }
+          ++reported;
+        };
+        int given = 0;
+        const auto next = [&]() -> absl::StatusOr<std::optional<InputDocument>> {
+          // One that is to be given up has no end of its own.
+          if (!given_up && given == kDocuments) return std::nullopt;
+          InputDocument d;
+          if (++given % 10 != 0) {
+            d.id =
+                "s" + std::to_string(t) + "r" + std::to_string(round) + "d" + std::to_string(given);
+          }
+          d.text = "some words of stream" + std::to_string(t);
+          return d;
+        };
+        const absl::Status s = engine.IngestStream(next, ingest).status();
+        EXPECT_EQ(absl::IsCancelled(s), given_up) << s;
+        if (!given_up) {
+          EXPECT_EQ(reported, kDocuments);
+        }
+      }
+    });
+  }
+  for (int r = 0; r < 2; ++r) {
+    threads.emplace_back([&, r] {
+      std::atomic<int> asked{0};
+      while (!stop) {
+        SearchRequest request;
+        request.query = "words";
+        if (r == 0) request.is_cancelled = [&] { return ++asked % 5 == 0; };
+        const absl::Status s = engine.Search(request).status();
+        EXPECT_TRUE(s.ok() || (r == 0 && absl::IsCancelled(s))) << s;
+      }
+    });
+  }
+  for (int t = 0; t < kStreams; ++t) threads[t].join();
+  stop = true;
+  for (size_t t = kStreams; t < threads.size(); ++t) threads[t].join();
+  std::vector<std::string> all;
+  for (const std::vector<std::string>& ids : stored) all.insert(all.end(), ids.begin(), ids.end());
+  std::sort(all.begin(), all.end());
+  EXPECT_EQ(*engine.List("default", "", 1'000'000, ""), all);
   EXPECT_EQ(engine.Verify()->problem_count, 0u);
 }
 

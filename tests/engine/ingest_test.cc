@@ -1,15 +1,12 @@
 // What an ingestion refuses, and how it tells.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <pthread.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 
 #include "engine/engine.h"
+#include "tests/support/scarce_threads.h"
 #include "tests/support/temp_dir.h"
 
 namespace cairn {
@@ -212,46 +209,11 @@ TEST_F(IngestTest, ADocumentInMemoryHasNoTitleButItsOwn) {
   EXPECT_EQ(engine_->Get("default", "only")->text, "Just a <title>");
 }
 
-// New threads ask for a GiB of stack each, of which the process may have only so many.
-class ScarceThreads {
- public:
-  explicit ScarceThreads(double stacks) {
-    size_t pages = 0;
-    std::ifstream("/proc/self/statm") >> pages;
-    const auto used = static_cast<rlim_t>(pages) * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE));
-    ::getrlimit(RLIMIT_AS, &before_);
-    rlimit now = before_;
-    now.rlim_cur = used + static_cast<rlim_t>(stacks * kStack);
-    ::pthread_getattr_default_np(&attributes_);
-    pthread_attr_t large;
-    ::pthread_attr_init(&large);
-    ::pthread_attr_setstacksize(&large, kStack);
-    ok_ =
-        pages > 0 && ::pthread_setattr_default_np(&large) == 0 && ::setrlimit(RLIMIT_AS, &now) == 0;
-    ::pthread_attr_destroy(&large);
-  }
-  ~ScarceThreads() {
-    ::setrlimit(RLIMIT_AS, &before_);
-    ::pthread_setattr_default_np(&attributes_);
-    ::pthread_attr_destroy(&attributes_);
-  }
-  ScarceThreads(const ScarceThreads&) = delete;
-  ScarceThreads& operator=(const ScarceThreads&) = delete;
-
-  bool ok() const { return ok_; }
-
- private:
-  static constexpr size_t kStack = size_t{1} << 30;
-  rlimit before_{};
-  pthread_attr_t attributes_;
-  bool ok_ = false;
-};
-
 TEST_F(IngestTest, FewerThreadsThanAskedForDoTheWork) {
   options_.threads = 64;
   absl::StatusOr<IngestReport> report;
   {
-    const ScarceThreads scarce(3.5);
+    const testing::ScarceThreads scarce(3.5);
     if (!scarce.ok()) GTEST_SKIP() << "the address space cannot be limited here";
     report = engine_->IngestDocuments({Document("a"), Document("b"), Document("c")}, options_);
   }
@@ -265,7 +227,7 @@ TEST_F(IngestTest, WithoutASingleThreadItSaysSo) {
   for (double stacks : {0.5, 1.5}) {  // None for the writer; none left for a worker.
     absl::Status s;
     {
-      const ScarceThreads scarce(stacks);
+      const testing::ScarceThreads scarce(stacks);
       if (!scarce.ok()) GTEST_SKIP() << "the address space cannot be limited here";
       s = engine_->IngestDocuments({Document("a")}, options_).status();
     }

@@ -49,6 +49,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 4:
       (void)rows::DecodeCounters("key", row);
+      if (auto r = rows::DecodeNotes("key", row); r.ok()) {
+        if (*rows::DecodeNotes("key", rows::Encode("key", *r)) != *r) std::abort();
+      }
       break;
     case 5:
       (void)rows::DecodeTerm("key", row);

@@ -67,6 +67,15 @@ ForwardRow RandomForward(std::mt19937& rng) {
   return row;
 }
 
+NotesRow RandomNotes(std::mt19937& rng) {
+  NotesRow row;
+  row.created_ms = static_cast<int64_t>((uint64_t{rng()} << 32 | rng()) >> (1 + rng() % 60));
+  row.changed_ms = static_cast<int64_t>((uint64_t{rng()} << 32 | rng()) >> (1 + rng() % 60));
+  row.description = RandomText(rng, 300);
+  for (size_t i = rng() % 6; i > 0; --i) row.labels[RandomText(rng, 9)] = RandomText(rng, 200);
+  return row;
+}
+
 TEST(Rows, EveryRowDecodesToWhatWasEncoded) {
   std::mt19937 rng(1);
   for (int i = 0; i < 500; ++i) {
@@ -96,6 +105,11 @@ TEST(Rows, EveryRowDecodesToWhatWasEncoded) {
     EXPECT_EQ(c2->span, c.span);
     EXPECT_EQ(c2->headings, c.headings);
     EXPECT_EQ(Encode(key, *c2), Encode(key, c));
+
+    const NotesRow n = RandomNotes(rng);
+    absl::StatusOr<NotesRow> n2 = DecodeNotes(key, Encode(key, n));
+    ASSERT_TRUE(n2.ok()) << n2.status();
+    EXPECT_EQ(*n2, n);
 
     const ForwardRow f = RandomForward(rng);
     ForwardRow f2;
@@ -159,6 +173,31 @@ TEST(Rows, EveryFlippedBitAndEveryCutIsFound) {
   }
 }
 
+TEST(Rows, EveryFlippedBitAndEveryCutOfNotesIsFound) {
+  const std::string key = NotesKey(3);
+  const std::string row = Encode(key, NotesRow{1, 2, "what it is", {{"a", "b"}, {"c", ""}}});
+  for (size_t i = 0; i < row.size(); ++i) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string bad = row;
+      bad[i] = static_cast<char>(bad[i] ^ (1 << bit));
+      EXPECT_FALSE(DecodeNotes(key, bad).ok()) << i;
+    }
+    EXPECT_TRUE(absl::IsDataLoss(DecodeNotes(key, row.substr(0, i)).status()));
+  }
+  EXPECT_TRUE(absl::IsDataLoss(DecodeNotes(NotesKey(4), row).status()));
+}
+
+TEST(Rows, ATimeBeforeThereWasUnixIsNotKnown) {
+  const std::string key = NotesKey(1);
+  NotesRow row;
+  row.created_ms = -1;
+  row.changed_ms = std::numeric_limits<int64_t>::max();
+  absl::StatusOr<NotesRow> read = DecodeNotes(key, Encode(key, row));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->created_ms, 0);
+  EXPECT_EQ(read->changed_ms, row.changed_ms);
+}
+
 TEST(Rows, ARowUnderAnotherKeyIsFound) {
   std::mt19937 rng(3);
   const std::string row = Encode(ChunkKey(1, 1), RandomChunk(rng));
@@ -196,6 +235,18 @@ TEST(Rows, WellSealedNonsenseIsRefused) {
                                   std::string("\xff\xff\xff\xff\x0f\x01", 6)),
                              &f)
                    .ok());
+  // Notes: labels that do not ascend, a label twice, more labels than there are bytes, a time
+  // beyond 63 bits.
+  EXPECT_TRUE(
+      DecodeNotes("k", seal(std::string("\x01\x02\x00\x02\x01\x61\x00\x01\x62\x00", 10))).ok());
+  EXPECT_FALSE(
+      DecodeNotes("k", seal(std::string("\x01\x02\x00\x02\x01\x62\x00\x01\x61\x00", 10))).ok());
+  EXPECT_FALSE(
+      DecodeNotes("k", seal(std::string("\x01\x02\x00\x02\x01\x61\x00\x01\x61\x00", 10))).ok());
+  EXPECT_FALSE(DecodeNotes("k", seal(std::string("\x01\x02\x00\x09\x01\x61\x00", 7))).ok());
+  EXPECT_FALSE(DecodeNotes("k", seal(std::string(
+                                    "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02\x00\x00", 13)))
+                   .ok());
   // An eleven-byte varint.
   EXPECT_FALSE(DecodeTerm("k", seal("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01")).ok());
   // Trailing bytes.
@@ -225,6 +276,10 @@ TEST(Rows, KeysOrderAsTheirIds) {
   EXPECT_FALSE(DecodeCollection("k", Encode("k", last)).ok());
   EXPECT_EQ(*ChunkIdOfKey(ChunkKey(9, 0x0102030405060708)), 0x0102030405060708u);
   EXPECT_FALSE(ChunkIdOfKey("short").ok());
+  EXPECT_EQ(*CollectionOfNotesKey(NotesKey(0x01020304)), 0x01020304u);
+  EXPECT_FALSE(CollectionOfNotesKey("notes/abc").ok());
+  EXPECT_FALSE(CollectionOfNotesKey("notes/abcde").ok());
+  EXPECT_FALSE(CollectionOfNotesKey("notez/abcd").ok());
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "index/store_files.h"
 #include "tests/support/numbered_batches.h"
 #include "tests/support/process.h"
@@ -136,6 +137,27 @@ TEST_F(StoreSnapshot, TakesAnEmptyDirectoryOrOneThatIsNotThere) {
   fs::create_directory(new_);
   ASSERT_TRUE(RestoreStore(copy_ + "/", new_ + "/").ok());
   EXPECT_THAT(FilesIn(dir_.path()), ElementsAre("copy", "new", "s", "slashes"));
+}
+
+TEST_F(StoreSnapshot, GivenUpAtAnyMomentLeavesNothing) {
+  std::vector<std::string> seen;
+  SnapshotOptions follow;
+  follow.on_progress = [&](std::string_view stage, uint64_t done, uint64_t total) {
+    seen.push_back(absl::StrCat(std::string(stage), " ", done, "/", total));
+  };
+  ASSERT_TRUE(SnapshotStore(*store_, copy_, follow).ok());
+  EXPECT_THAT(seen, ElementsAre("rows 0/0", "segments 0/2", "segments 1/2"));
+  fs::remove_all(copy_);
+  for (size_t reports = 0; reports <= seen.size(); ++reports) {
+    std::atomic<bool> cancel{reports == 0};
+    size_t left = reports;
+    SnapshotOptions options;
+    options.cancel = &cancel;
+    options.on_progress = [&](std::string_view, uint64_t, uint64_t) { cancel = --left == 0; };
+    ExpectRefused(SnapshotStore(*store_, copy_, options), absl::StatusCode::kCancelled, "");
+  }
+  ASSERT_NO_FATAL_FAILURE(Snapshot());
+  EXPECT_EQ(*CountIn(copy_, Reading()), kBatches);
 }
 
 TEST_F(StoreSnapshot, BesideAWriterIsOfOneMoment) {

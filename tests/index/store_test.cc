@@ -113,9 +113,39 @@ TEST_F(StoreTest, WhatIsWrittenIsFoundAtOnceAndAfterReopening) {
 TEST_F(StoreTest, TheSameContentAgainWritesNothing) {
   Upsert({Prepare("a", "red fox")});
   EXPECT_THAT(Upsert({Prepare("a", "red fox")}), ElementsAre(WriteOutcome::kUnchanged));
-  EXPECT_TRUE(*collection_->IsCurrent("a", Prepare("a", "red fox").content_hash));
-  EXPECT_FALSE(*collection_->IsCurrent("a", Prepare("a", "red wolf").content_hash));
+  EXPECT_TRUE(collection_->FindCurrent("a", Prepare("a", "red fox").content_hash)->has_value());
+  EXPECT_FALSE(collection_->FindCurrent("a", Prepare("a", "red wolf").content_hash)->has_value());
   EXPECT_EQ(collection_->Stats().chunks, 1u);
+}
+
+TEST_F(StoreTest, AWriteTellsTheChunksOfEveryDocument) {
+  std::vector<WriteOutcome> outcomes;
+  std::vector<ChunkRange> chunks;
+  const auto upsert = [&](const std::vector<PreparedDocument>& documents) {
+    ASSERT_TRUE(collection_->Upsert(documents, &outcomes, &chunks).ok());
+    ASSERT_EQ(chunks.size(), documents.size());
+    for (size_t i = 0; i < documents.size(); ++i) {
+      const std::string& id = documents[i].document.id;
+      if (i + 1 < documents.size() && documents[i + 1].document.id == id) continue;
+      const DocumentRow row = *collection_->RowsAt(nullptr).GetDocument(id);
+      EXPECT_EQ(chunks[i].count, row.chunk_count) << id;
+      EXPECT_EQ(chunks[i].first, row.chunk_count == 0 ? 0 : row.first_chunk) << id;
+    }
+  };
+  upsert({Prepare("a", "x\ny"), Prepare("empty", ""), Prepare("b", "z")});
+  EXPECT_EQ(chunks[1].count, 0u);
+  const ChunkRange a = chunks[0];
+  upsert({Prepare("new", "n\nm\no"), Prepare("a", "x\ny"), Prepare("b", "v\nw")});
+  EXPECT_THAT(outcomes, ElementsAre(WriteOutcome::kCreated, WriteOutcome::kUnchanged,
+                                    WriteOutcome::kReplaced));
+  EXPECT_EQ(chunks[1].first, a.first);
+  // An id twice: each is told its own.
+  upsert({Prepare("c", "one"), Prepare("c", "two\nthree")});
+  EXPECT_EQ(chunks[1].first, chunks[0].first + 1);
+  const auto current = collection_->FindCurrent("c", Prepare("c", "two\nthree").content_hash);
+  ASSERT_TRUE(current.ok() && current->has_value());
+  EXPECT_EQ((*current)->first, chunks[1].first);
+  EXPECT_EQ((*current)->count, 2u);
 }
 
 TEST_F(StoreTest, AReplacedDocumentIsGoneForTheNextQueryAndItsStatisticsToo) {
@@ -199,6 +229,124 @@ TEST_F(StoreTest, ListingGoesPageByPageInOrder) {
   EXPECT_THAT(*collection_->RowsAt(nullptr).ListDocuments("", 2, nullptr), ElementsAre("a", "aa"));
   EXPECT_THAT(*collection_->RowsAt(nullptr).ListDocuments("aa", 9, nullptr), ElementsAre("b", "c"));
   EXPECT_THAT(*collection_->RowsAt(nullptr).ListDocuments("", 0, nullptr), IsEmpty());
+}
+
+TEST_F(StoreTest, APageOfRowsSaysWhereTheNextBegins) {
+  for (int i = 0; i < 10; ++i) {
+    Upsert({Prepare(absl::StrCat("d", i), "some text",
+                    {{"even", chunking::MetadataValue(i % 2 == 0)}})});
+  }
+  const CollectionRows rows = collection_->RowsAt(nullptr);
+  const absl::StatusOr<Filter> even = Filter::Parse("even = true");
+  const absl::StatusOr<Filter> none = Filter::Parse("even = 7");
+  const auto ids = [](const DocumentRows& page) {
+    std::vector<std::string> list;
+    for (const auto& [id, row] : page.documents) list.push_back(id);
+    return list;
+  };
+  absl::StatusOr<DocumentRows> page = rows.ReadDocuments("", 3);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_THAT(ids(*page), ElementsAre("d0", "d1", "d2"));
+  EXPECT_EQ(page->next_after, "d2");
+  EXPECT_FALSE(page->complete);
+  // To the last document exactly: complete all the same.
+  page = rows.ReadDocuments("d6", 3);
+  EXPECT_THAT(ids(*page), ElementsAre("d7", "d8", "d9"));
+  EXPECT_TRUE(page->complete);
+  page = rows.ReadDocuments("", 2, &*even);
+  EXPECT_THAT(ids(*page), ElementsAre("d0", "d2"));
+  EXPECT_EQ(page->next_after, "d2");
+  // The scan is bounded, whatever matches.
+  page = rows.ReadDocuments("", 10, &*none, 4);
+  EXPECT_THAT(ids(*page), IsEmpty());
+  EXPECT_EQ(page->next_after, "d3");
+  EXPECT_FALSE(page->complete);
+  page = rows.ReadDocuments("d5", 10, &*none, 4);
+  EXPECT_EQ(page->next_after, "d9");
+  EXPECT_TRUE(page->complete);
+  // Nothing to be read, and nothing wanted.
+  page = rows.ReadDocuments("d9", 10);
+  EXPECT_THAT(ids(*page), IsEmpty());
+  EXPECT_TRUE(page->complete);
+  EXPECT_EQ(page->next_after, "d9");
+  page = rows.ReadDocuments("d4", 0);
+  EXPECT_THAT(ids(*page), IsEmpty());
+  EXPECT_FALSE(page->complete);
+  EXPECT_EQ(page->next_after, "d4");
+}
+
+TEST_F(StoreTest, VerifyingOneCollectionLooksAtNoOther) {
+  Upsert({Prepare("a", "red fox")});
+  ASSERT_TRUE(store_->Create("d", Settings()).ok());
+  RowBatch batch;
+  batch.Delete(
+      Family::kChunks,
+      ChunkKey(collection_->id(), collection_->RowsAt(nullptr).GetDocument("a")->first_chunk));
+  batch.Put(Family::kDocuments, DocumentKey(77, "lost"), "x");
+  ASSERT_TRUE(store_->rows().Commit(std::move(batch)).ok());
+  const auto problems = [&](const std::string& collection) {
+    std::vector<std::string> found;
+    VerifyReport report;
+    const absl::Status s = store_->Verify(
+        {true, collection, nullptr, {}}, [&](const std::string& p) { found.push_back(p); },
+        &report);
+    EXPECT_TRUE(s.ok()) << s;
+    EXPECT_EQ(report.collections, collection.empty() ? 2u : 1u);
+    return found;
+  };
+  EXPECT_THAT(problems("d"), IsEmpty());
+  EXPECT_THAT(problems("c"), ElementsAre(HasSubstr("is missing")));
+  EXPECT_EQ(problems("").size(), 2u);
+  VerifyReport report;
+  EXPECT_TRUE(absl::IsNotFound(store_->Verify(
+      {true, "nobody", nullptr, {}}, [](const std::string&) {}, &report)));
+}
+
+TEST_F(StoreTest, AVerificationCanBeGivenUpAtEveryStage) {
+  std::vector<PreparedDocument> documents;
+  for (int i = 0; i < 200; ++i) documents.push_back(Prepare(absl::StrCat("d", i), "red fox"));
+  Upsert(documents);
+  ASSERT_TRUE(collection_->Compact().ok());
+  Reopen();  // Rows are in table files now.
+  std::vector<std::string> stages;
+  VerifyReport report;
+  const auto fail = [](const std::string& p) { ADD_FAILURE() << p; };
+  const StageProgress follow = [&](std::string_view stage, uint64_t done, uint64_t total) {
+    if (total > 0) {
+      EXPECT_LE(done, total);
+    }
+    if (stages.empty() || stages.back() != stage) stages.emplace_back(stage);
+  };
+  ASSERT_TRUE(store_->Verify({true, "", nullptr, follow}, fail, &report).ok());
+  EXPECT_THAT(stages, ElementsAre("tables", "rows", "segments"));
+  for (const std::string& stage : stages) {
+    std::atomic<bool> cancel{false};
+    const StageProgress stop = [&](std::string_view now, uint64_t, uint64_t) {
+      if (now == stage) cancel = true;
+    };
+    EXPECT_TRUE(absl::IsCancelled(store_->Verify({true, "", &cancel, stop}, fail, &report)))
+        << stage;
+  }
+  const std::atomic<bool> cancel{true};
+  EXPECT_TRUE(absl::IsCancelled(store_->Verify({true, "", &cancel, {}}, fail, &report)));
+  EXPECT_THAT(Problems(), IsEmpty());
+}
+
+TEST_F(StoreTest, CompactingTheRowsCanBeFollowedAndGivenUp) {
+  std::vector<PreparedDocument> documents;
+  for (int i = 0; i < 200; ++i) documents.push_back(Prepare(absl::StrCat("d", i), "red fox"));
+  Upsert(documents);
+  std::vector<double> shares;
+  std::atomic<bool> cancel{false};
+  const WorkControl::Progress follow = [&](double share) { shares.push_back(share); };
+  ASSERT_TRUE(store_->rows().CompactAll(&cancel, follow).ok());
+  EXPECT_EQ(shares.size(), kFamilyCount);
+  EXPECT_TRUE(std::is_sorted(shares.begin(), shares.end()));
+  const WorkControl::Progress stop = [&](double) { cancel = true; };
+  EXPECT_TRUE(absl::IsCancelled(store_->rows().CompactAll(&cancel, stop)));
+  EXPECT_THAT(Problems(), IsEmpty());
+  Upsert({Prepare("more", "red fox")});
+  EXPECT_TRUE(store_->rows().CompactAll().ok());
 }
 
 TEST_F(StoreTest, CollectionsDoNotSeeEachOther) {

@@ -281,6 +281,27 @@ INSTANTIATE_TEST_SUITE_P(Encodings, VectorTailSource,
                            return std::string(VectorEncodingName(test.param));
                          });
 
+TEST(VectorTail, ALongScanIsGivenUpOnTheWay) {
+  const ClusteredVectors vectors(30'000, 8, 4);
+  VectorTail tail(8, VectorEncoding::kInt8);
+  Rows rows(8);
+  Fill(vectors, &tail, &rows);
+  const SlotSet all(30'000, true);
+  int asked = 0;
+  int most = 1'000'000;
+  const auto search = [&] {
+    asked = 0;
+    const Cancellation cancellation([&] { return ++asked > most; });
+    return tail.Search(vectors.row(1), 10, all, rows, -kInfinity, &cancellation);
+  };
+  EXPECT_EQ(*search(), *tail.Search(vectors.row(1), 10, all, rows));
+  EXPECT_GE(asked, 4);
+  for (most = asked - 1; most >= 0; --most) {
+    EXPECT_TRUE(absl::IsCancelled(search().status())) << most;
+    EXPECT_EQ(asked, most + 1);
+  }
+}
+
 TEST(VectorTail, NeedsNoSourceForFloat32) {
   const ClusteredVectors vectors(500, 32, 4);
   VectorTail tail(32, VectorEncoding::kFloat32);

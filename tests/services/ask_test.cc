@@ -98,7 +98,9 @@ TEST_F(AskTest, AnInterruptEndsTheAnswerWhereItIs) {
     const ProcessResult result = process.Wait();
     EXPECT_EQ(result.exit_code, kInterrupted) << result.signal << result.err;
     EXPECT_EQ(result.out.back(), '\n');
-    if (!stream) EXPECT_EQ(ParseJson(result)["finish"], "cancelled");
+    if (!stream) {
+      EXPECT_EQ(ParseJson(result)["finish"], "cancelled");
+    }
   }
 }
 

@@ -109,7 +109,7 @@ TEST_F(Completion, BashAcceptsTheScript) {
 
 TEST_F(Completion, BashCompletesCommandsFlagsAndFiles) {
   EXPECT_EQ(Complete({"cairn", "in"}), "ingest\n");
-  EXPECT_EQ(Complete({"cairn", "s"}), "search\nstats\nsnapshot\n");
+  EXPECT_EQ(Complete({"cairn", "s"}), "search\nstats\nsnapshot\nserve\n");
   EXPECT_EQ(Complete({"cairn", "search", "--gran"}), "--granularity\n");
   EXPECT_EQ(Complete({"cairn", "list", "--topics"}), "\n");
   dir_.Write("manuals/one.md", "x");

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <set>
 #include <sstream>
 #include <string>
@@ -97,12 +98,15 @@ class FakeReranker final : public engine::Reranker {
 
   const std::string& fingerprint() const override { return fingerprint_; }
 
+  using Reranker::Score;
   absl::Status Score(std::string_view query, absl::Span<const std::string_view> passages,
-                     absl::Span<float> scores) const override {
+                     absl::Span<float> scores,
+                     const std::function<bool()>& is_cancelled) const override {
     ++calls_;
     passages_ += passages.size();
     const std::set<std::string> wanted = Words(query);
     for (size_t i = 0; i < passages.size(); ++i) {
+      if (is_cancelled && is_cancelled()) return absl::CancelledError("cancelled");
       scores[i] = -5;
       for (const std::string& word : Words(passages[i])) {
         scores[i] += wanted.count(word) > 0 ? 1.0f : 0.0f;

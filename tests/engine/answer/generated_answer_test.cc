@@ -204,6 +204,27 @@ TEST_F(GeneratedAnswer, TheSamePassagesAgainAreNotComputedAgain) {
   EXPECT_GT(again.usage.cached_tokens, again.usage.prompt_tokens / 2);
 }
 
+TEST_F(GeneratedAnswer, ScopesShareNoCachedPrefixes) {
+  IngestThree();
+  Script("Three.");
+  AskRequest request;
+  request.question = "How many hearts does an octopus have?";
+  request.cache_scope = "one";
+  EXPECT_EQ(Ask(request)->usage.cached_tokens, 0u);
+  EXPECT_GT(Ask(request)->usage.cached_tokens, 0u);
+  request.cache_scope = "two";
+  EXPECT_EQ(Ask(request)->usage.cached_tokens, 0u);
+}
+
+TEST_F(GeneratedAnswer, CancelledBeforeThereIsATextItIsAnError) {
+  IngestThree();
+  Script("Three.");
+  AskRequest request;
+  request.question = "How many hearts does an octopus have?";
+  request.is_cancelled = [] { return true; };
+  EXPECT_TRUE(absl::IsCancelled(Ask(request).status()));
+}
+
 TEST_F(GeneratedAnswer, ACancelledAnswerEndsWhereItIs) {
   IngestThree();
   Script("Octopuses have three hearts [1]. " + std::string(8000, 'x'));

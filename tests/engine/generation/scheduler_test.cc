@@ -235,6 +235,30 @@ TEST_F(SchedulerTest, WhatIsKnownOfAPromptIsNotComputedAgain) {
   EXPECT_EQ(model_.computed_tokens() - before, 8u + 9);
 }
 
+TEST_F(SchedulerTest, AnotherScopesPromptsAreNeitherKnownNorWaitedFor) {
+  Start({}, 64, 64);
+  Submit(Request(Prompt(200, 1), 10));
+  RunAll();
+  GenerationRequest other = Request(Prompt(200, 1), 10);
+  other.options.cache_scope = "other";
+  const RequestId id = Submit(other);
+  RunAll();
+  EXPECT_EQ(outputs_.at(id).ids, model_.Continue(Prompt(200, 1), 10));
+  EXPECT_EQ(outputs_.at(id).cached_tokens, 0u);
+  const RequestId again = Submit(other);
+  RunAll();
+  EXPECT_EQ(outputs_.at(again).cached_tokens, 192u);
+
+  // At once: both are computed in one pass.
+  GenerationRequest first = Request(Prompt(200, 2), 1);
+  first.options.cache_scope = "first";
+  GenerationRequest second = first;
+  second.options.cache_scope = "second";
+  Submit(first);
+  Submit(second);
+  EXPECT_EQ(scheduler_->Step().prefill_sequences, 2u);
+}
+
 TEST_F(SchedulerTest, TheLastTokenOfAKnownPromptIsComputedAllTheSame) {
   Start({}, 64, 64);
   Submit(Request(Prompt(128, 1), 1));

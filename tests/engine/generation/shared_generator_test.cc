@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "tests/support/byte_tokenizer.h"
 #include "tests/support/fake_language_model.h"
 
@@ -89,6 +90,49 @@ TEST_F(SharedGeneratorTest, CancellingOneTextLeavesTheOthers) {
   EXPECT_LT(output->ids.size(), 1000u);
   ASSERT_TRUE(other.ok()) << other.status();
   EXPECT_EQ(other->ids.size(), 100u);
+}
+
+TEST_F(SharedGeneratorTest, ACancelledTextDoesNotWaitForThePassUnderWay) {
+  Start();
+  absl::Mutex mutex;
+  bool released = false;
+  model_->before_pass = [&] {
+    absl::MutexLock lock(&mutex);
+    mutex.Await(absl::Condition(&released));
+    return absl::OkStatus();
+  };
+  TextGenerator::Watch watch;
+  watch.is_cancelled = [] { return true; };
+  const absl::StatusOr<GenerationOutput> output =
+      generator_->Generate({4, 5, 6}, true, Tokens100(), watch);
+  ASSERT_TRUE(output.ok()) << output.status();
+  EXPECT_EQ(output->finish, FinishReason::kCancelled);
+  EXPECT_EQ(output->prompt_tokens, 3u);
+  EXPECT_TRUE(output->ids.empty());
+  {
+    absl::MutexLock lock(&mutex);
+    released = true;
+  }
+  // The generator goes on working.
+  const absl::StatusOr<GenerationOutput> next = generator_->Generate({4, 5}, true, Tokens100());
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_EQ(next->ids.size(), 100u);
+}
+
+TEST_F(SharedGeneratorTest, ScopesShareNoCachedPrefixes) {
+  Start();
+  const Tokens prompt(200, 'a');
+  GenerateOptions options = Tokens100();
+  options.cache_scope = "one";
+  const auto cached = [&] { return generator_->Generate(prompt, true, options)->cached_tokens; };
+  EXPECT_EQ(cached(), 0u);
+  EXPECT_EQ(cached(), 192u);
+  options.cache_scope = "two";
+  EXPECT_EQ(cached(), 0u);
+  options.cache_scope = "";
+  EXPECT_EQ(cached(), 0u);
+  options.cache_scope = "one";
+  EXPECT_EQ(cached(), 192u);
 }
 
 TEST_F(SharedGeneratorTest, FaultsAreTheCallers) {

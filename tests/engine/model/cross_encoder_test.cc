@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -101,6 +102,28 @@ TEST_P(CrossEncoderTest, WeightsThatAreNoNumbersAreErrorsAndNoScores) {
   const absl::Status status = (*reranker)->Score("aa", {"ab", "ac"}, absl::MakeSpan(scores));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("finite"));
+}
+
+TEST_P(CrossEncoderTest, IsAskedBetweenBatchesAndLayersWhetherItIsCancelled) {
+  const auto reranker = OpenReranker(directory_.path());
+  ASSERT_TRUE(reranker.ok()) << reranker.status();
+  std::string passage;
+  for (int i = 0; i < 20; ++i) passage += "ab ";
+  const std::vector<std::string_view> passages(100, passage);  // Four batches at least.
+  std::vector<float> scores(passages.size());
+  std::atomic<int> asked{0};
+  const auto score = [&](int most) {
+    asked = 0;
+    return (*reranker)->Score("aa", passages, absl::MakeSpan(scores),
+                              [&asked, most] { return ++asked > most; });
+  };
+  ASSERT_TRUE(score(1'000'000).ok());
+  const int questions = asked;
+  EXPECT_GT(questions, 13 + 4 + 4);  // Texts, batches, and layers of each.
+  for (const int most : {0, questions / 2, questions - 1}) {
+    const absl::Status status = score(most);
+    EXPECT_TRUE(absl::IsCancelled(status)) << "after " << most << ": " << status;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, CrossEncoderTest,

@@ -383,6 +383,21 @@ TEST(LexicalSearch, AFullCollectorKeepsALaterPartUnread) {
   EXPECT_EQ(top.TakeSorted().back().slot, 2u);
 }
 
+TEST(LexicalSearch, ALongListIsGivenUpOnTheWay) {
+  constexpr size_t kSlots = 200'000;
+  LexicalTail tail;
+  for (size_t i = 0; i < kSlots; ++i) tail.Append(10, {{0, 2}});
+  const LexicalQuery query = MakeQuery(tail, {0});
+  int asked = 0;
+  const Cancellation cancellation([&] { return ++asked == 2; });
+  kernels::TopK top(kSlots);
+  SearchBlockMax(tail.postings(), tail.lengths(), query, SlotSet(kSlots, true), 0, &top, kSlots,
+                 nullptr, &cancellation);
+  EXPECT_EQ(asked, 2);
+  EXPECT_GT(top.size(), 0u);
+  EXPECT_LT(top.size(), kSlots);
+}
+
 TEST(LexicalSegment, TakesFewBytesPerPosting) {
   std::mt19937 rng(9);
   const ZipfTerms zipf(100'000, 1.0);
