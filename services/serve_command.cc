@@ -138,7 +138,7 @@ class ServeCommand : public Command {
         ->check(CLI::Range(0, 1024));
     c->add_option("--context", options_.engine.generator_context,
                   "Most tokens of prompt and answer together (0: the model's own)");
-    c->add_option("--threads", options_.threads, "Threads for requests (0: one per core)")
+    c->add_option("--threads", options_.threads, "Threads for requests (0: four per core)")
         ->check(CLI::Range(0, 1024));
     c->add_option("--ingest-threads", options_.ingest_threads,
                   "Threads of each ingestion, of low priority (0: one per core)")

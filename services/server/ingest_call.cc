@@ -261,22 +261,22 @@ class IngestCall : public grpc::ServerBidiReactor<v1::IngestRequest, v1::IngestR
     } catch (const std::exception&) {
       report = absl::InternalError("the ingestion failed in a way that was not foreseen");
     }
-    state_->ingestions->GiveBack(call_->identity().tenant);
+    absl::Status end;
     if (!report.ok()) {
-      absl::Status why = WhyEnded(report.status());
-      {
-        absl::MutexLock lock(&mutex_);
-        // The engine's is only the echo of one that came from here.
-        if (!failure_.ok()) why = failure_;
-        failure_ = why;
-      }
-      output_.End(why);
-      return;
+      end = WhyEnded(report.status());
+      absl::MutexLock lock(&mutex_);
+      // The engine's is only the echo of one that came from here.
+      if (!failure_.ok()) end = failure_;
+      failure_ = end;
     }
-    auto message = std::make_unique<v1::IngestResponse>();
-    WriteIngestSummary(*report, refused_count_, message->mutable_summary());
-    output_.Send(std::move(message));
-    output_.End(absl::OkStatus());
+    // The server may go once all are given back: from here on, only what is this call's own.
+    state_->ingestions->GiveBack(call_->identity().tenant);
+    if (report.ok()) {
+      auto message = std::make_unique<v1::IngestResponse>();
+      WriteIngestSummary(*report, refused_count_, message->mutable_summary());
+      output_.Send(std::move(message));
+    }
+    output_.End(end);
   }
 
   // What the reading thread refused says so itself: to the engine it was a document without an id.

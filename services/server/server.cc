@@ -15,6 +15,7 @@
 #include <climits>
 #include <functional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -43,6 +44,9 @@ constexpr std::array kStages = {"analyze",  "embed",  "candidates", "rerank", "f
 
 // Once only its clients' streams for health are left.
 constexpr absl::Duration kLastWords = absl::Milliseconds(200);
+// With one, a core goes back and forth between a search and gRPC's threads at every call: four give
+// a third more searches (docs/benchmarks.md).
+constexpr size_t kThreadsPerCore = 4;
 constexpr absl::Duration kDrainPoll = absl::Milliseconds(20);
 constexpr int kReflectionThreads = 4;
 
@@ -142,8 +146,9 @@ absl::Status Server::Impl::MakeParts(const ServerOptions& options,
   Operations::Options operations;
   operations.max_waiting = limits.operations;
   state.operations = std::make_unique<Operations>(operations);
+  const size_t cores = std::max(1u, std::thread::hardware_concurrency());
   state.requests = std::make_unique<WorkQueue>(
-      WorkQueue::Options{.threads = options.threads,
+      WorkQueue::Options{.threads = options.threads > 0 ? options.threads : kThreadsPerCore * cores,
                          .max_waiting = limits.waiting,
                          .max_waiting_per_tenant = limits.waiting_per_tenant});
   state.calls = std::make_unique<ActiveCalls>(limits.active_calls);

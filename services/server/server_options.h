@@ -52,7 +52,7 @@ struct ServerOptions {
   std::string metrics_listen;
   // Where snapshots are made; empty: there are none.
   std::string snapshot_directory;
-  size_t threads = 0;         // That requests run on; 0: one per core.
+  size_t threads = 0;         // That requests run on; 0: four per core.
   size_t ingest_threads = 1;  // Of each ingestion.
   ServerLimits limits;
   // How long calls at work may go on once the server is told to stop.

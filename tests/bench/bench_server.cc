@@ -19,6 +19,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -90,6 +91,20 @@ class ServerProcess {
   ~ServerProcess() {
     ::kill(pid_, SIGTERM);
     ::waitpid(pid_, nullptr, 0);
+  }
+
+  // Of all its threads, since it began.
+  double CpuSeconds() const {
+    std::ifstream stat("/proc/" + std::to_string(pid_) + "/stat");
+    std::string text;
+    std::getline(stat, text);
+    std::istringstream fields(text.substr(text.rfind(')') + 1));
+    std::string skipped;
+    for (int i = 0; i < 11; ++i) fields >> skipped;
+    double user = 0;
+    double system = 0;
+    fields >> user >> system;
+    return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
   }
 
   double ResidentMib() const {
@@ -259,15 +274,27 @@ void PrintCodes(const char* what, const std::map<int, uint64_t>& codes) {
   std::printf("\n");
 }
 
-void CompareThroughput(const Engine& engine, const std::string& socket,
+// Of this process.
+double OwnCpuSeconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+void CompareThroughput(const Engine& engine, const ServerProcess& server, const std::string& socket,
                        const std::vector<engine::Topic>& topics, const Settings& settings) {
   SearchClients clients(socket, settings.clients, &topics);
   clients.Run(2);  // Connects.
   std::vector<double> local;
   std::vector<double> remote;
   for (int round = 0; round < settings.rounds; ++round) {
-    local.push_back(SearchInProcess(engine, topics, settings.round_seconds).per_second());
+    double own = OwnCpuSeconds();
+    const Figures here = SearchInProcess(engine, topics, settings.round_seconds);
+    local.push_back(here.per_second());
+    const double local_cpu = (OwnCpuSeconds() - own) / static_cast<double>(here.latencies.size());
+    own = OwnCpuSeconds();
+    const double before = server.CpuSeconds();
     Figures figures = clients.Run(settings.round_seconds);
+    const auto count = static_cast<double>(figures.latencies.size());
+    std::printf("CPU for a search: in process %.3f ms; over gRPC server %.3f ms, client %.3f ms\n",
+                1e3 * local_cpu, 1e3 * (server.CpuSeconds() - before) / count,
+                1e3 * (OwnCpuSeconds() - own) / count);
     remote.push_back(figures.per_second());
     std::printf("round %d: in process %.0f/s, %zu clients %.0f/s (p50 %.1f ms, p99 %.1f ms)\n",
                 round + 1, local.back(), settings.clients, remote.back(),
@@ -353,7 +380,7 @@ int Main(int argc, char** argv) {
     return 1;
   }
   const std::unique_ptr<Engine> reader = Must(Engine::Open(store, {.read_only = true}));
-  CompareThroughput(*reader, socket, topics, settings);
+  CompareThroughput(*reader, server, socket, topics, settings);
   RunMixed(server, socket, topics, settings);
   return 0;
 }

@@ -49,8 +49,9 @@ TEST_F(SearchServiceTest, ResultsAreTheEngines) {
   v1::SearchResponse found;
   ASSERT_TRUE(client.search->Search(client.Context().get(), request, &found).ok());
   server_->Drain();
-  absl::StatusOr<std::unique_ptr<Engine>> engine =
-      Engine::Open(options_.store, {.read_only = true});
+  EngineOptions reader;
+  reader.read_only = true;
+  absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Open(options_.store, reader);
   ASSERT_TRUE(engine.ok()) << engine.status();
   SearchRequest local;
   local.collection = "docs";
