@@ -87,7 +87,7 @@ class AnswerCall : public grpc::ServerWriteReactor<v1::AnswerResponse>,
   void Stopped() {
     output_.Abort(call_->StopReason());
     // A client that does not read would keep a write, and with it the stream, for ever.
-    if (output_.writing()) call_->CancelTransport();
+    if (output_.writing()) call_->CancelTransportSoon();
   }
 
   void Run() {

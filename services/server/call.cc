@@ -19,6 +19,8 @@ namespace cairn::services {
 namespace {
 
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(20);
+// For a client to take what is being written to it, when its call is stopped.
+constexpr absl::Duration kLastWrite = absl::Seconds(1);
 constexpr absl::Duration kBusyRetry = absl::Seconds(1);
 constexpr absl::Duration kOpeningRetry = absl::Seconds(2);
 
@@ -175,7 +177,11 @@ void Call::Stop(absl::Status why) {
   if (stopped) stopped();
 }
 
-void Call::CancelTransport() {
+void Call::CancelTransportSoon() { cancel_at_ = absl::ToUnixNanos(absl::Now() + kLastWrite); }
+
+void Call::CancelTransportIfDue(absl::Time now) {
+  if (cancel_at_ > absl::ToUnixNanos(now)) return;
+  cancel_at_ = std::numeric_limits<int64_t>::max();
   absl::MutexLock lock(&mutex_);
   if (!ended_) context_->TryCancel();
 }
@@ -308,6 +314,7 @@ void ActiveCalls::Watch() {
       if (mutex_.AwaitWithTimeout(absl::Condition(&ended_), kWatchInterval)) return;
       const absl::Time now = absl::Now();
       for (const std::shared_ptr<Call>& call : calls_) {
+        call->CancelTransportIfDue(now);
         if (call->deadline() <= now && !call->stopped()) late.push_back(call);
       }
     }

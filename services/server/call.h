@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -65,8 +66,10 @@ class Call : public std::enable_shared_from_this<Call> {
   // calls it at once. Replaces what was set before; may be null.
   void OnStop(std::function<void()> stopped) ABSL_LOCKS_EXCLUDED(mutex_);
   void Stop(absl::Status why) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Breaks the connection's stream, where it has not ended: what the client sees is CANCELLED.
-  void CancelTransport() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Breaks the connection's stream where it has not ended in a second: what the client sees then is
+  // CANCELLED. For a call that was stopped and whose write at work may wait for a client that does
+  // not read; one that reads is to get the status.
+  void CancelTransportSoon();
   bool stopped() const { return stopped_.load(std::memory_order_acquire); }
   // Why; OK while it goes on.
   absl::Status StopReason() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -109,6 +112,8 @@ class Call : public std::enable_shared_from_this<Call> {
 
  private:
   friend class ActiveCalls;
+  // Where it is time to. Asked again and again.
+  void CancelTransportIfDue(absl::Time now) ABSL_LOCKS_EXCLUDED(mutex_);
   Call(ServerState* state, const Method& method, grpc::CallbackServerContext* context);
   absl::Status Authenticate();
   std::string TranslateText(absl::string_view text, const Scope& scope) const;
@@ -125,6 +130,7 @@ class Call : public std::enable_shared_from_this<Call> {
   bool active_ = false;  // Known to ActiveCalls.
 
   std::atomic<bool> stopped_{false};
+  std::atomic<int64_t> cancel_at_{std::numeric_limits<int64_t>::max()};  // As deadline_.
   mutable absl::Mutex mutex_;
   absl::Status why_ ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // context_ is no more.

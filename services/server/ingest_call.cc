@@ -124,7 +124,7 @@ class IngestCall : public grpc::ServerBidiReactor<v1::IngestRequest, v1::IngestR
     }
     output_.Abort(why);
     // A client that does not read would keep a write, and with it the stream, for ever.
-    if (output_.writing()) call_->CancelTransport();
+    if (output_.writing()) call_->CancelTransportSoon();
   }
 
   absl::Status TakeConfig() {

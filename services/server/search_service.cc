@@ -135,7 +135,7 @@ class SearchStreamCall
     const absl::Status why = call_->StopReason();
     output_.Abort(why);
     // A client that does not read would keep a write, and with it the stream, for ever.
-    if (output_.writing()) call_->CancelTransport();
+    if (output_.writing()) call_->CancelTransportSoon();
   }
 
   // Queues the search that was read.
