@@ -12,6 +12,8 @@
 #include "engine/collections.h"
 #include "engine/generation/shared_generator.h"
 #include "engine/ingest.h"
+#include "engine/kv/background_builder.h"
+#include "engine/kv/chunk_caches.h"
 #include "engine/maintenance.h"
 #include "engine/model/open_model.h"
 #include "engine/model/static_embedder.h"
@@ -101,16 +103,32 @@ struct Engine::Impl {
     }
   };
 
+  // Those below end before those above: the generator's thread reads caches, which lie in the
+  // store.
+  std::unique_ptr<index::Store> store;
+  std::unique_ptr<engine::ChunkCaches> caches;  // Null: none are kept.
   std::unique_ptr<engine::Embedder> embedder;
   std::unique_ptr<engine::SharedGenerator> generator;  // Null: answers are extractive.
   std::string embedder_path;                           // EngineOptions::embedder
   std::unique_ptr<engine::Reranker> reranker;          // Null: none.
-  std::unique_ptr<index::Store> store;
+
+  // Of what `caches` does; FailedPrecondition where they are off.
+  absl::Status CheckCaches() const {
+    if (caches != nullptr) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        "the engine was opened without keeping keys and values of chunks");
+  }
+  // After an ingestion, however it ended.
+  void BuildSoon(std::string_view collection) const {
+    if (builder != nullptr) builder->Add(collection);
+  }
 
   absl::Mutex mutex;
   // By collection id, which is never used again: a new collection of an old name gets its own.
   absl::flat_hash_map<index::CollectionId, std::shared_ptr<const engine::Preparation>> preparations
       ABSL_GUARDED_BY(mutex);
+
+  std::unique_ptr<engine::BackgroundBuilder> builder;  // Null: nothing is built of itself.
 
   absl::StatusOr<Open> Find(std::string_view name) ABSL_LOCKS_EXCLUDED(mutex) {
     absl::StatusOr<std::shared_ptr<index::Collection>> collection = store->Find(name);
@@ -211,6 +229,28 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& store_di
   absl::StatusOr<std::unique_ptr<index::Store>> opened = index::Store::Open(store_directory, store);
   if (!opened.ok()) return opened.status();
   impl->store = *std::move(opened);
+  if (options.kv.enabled) {
+    absl::StatusOr<std::unique_ptr<engine::ChunkCaches>> caches =
+        engine::ChunkCaches::Open(impl->store.get(), impl->generator.get(), options.kv);
+    if (!caches.ok()) return caches.status();
+    impl->caches = *std::move(caches);
+  }
+  if (options.kv.enabled && options.kv.build_on_ingest) {
+    if (!impl->caches->can_reuse()) {
+      return absl::InvalidArgumentError("building keys and values on ingestion needs a generator");
+    }
+    Impl* const self = impl.get();
+    impl->builder = std::make_unique<engine::BackgroundBuilder>(
+        [self](const std::string& name, const std::function<bool()>& stopping) {
+          absl::StatusOr<Impl::Open> open = self->Find(name);
+          if (!open.ok()) return;  // Deleted since.
+          KvBuildOptions build;
+          build.collection = name;
+          build.is_cancelled = stopping;
+          // What it did not come to is computed when it is read, and built the next time.
+          self->caches->Build(*open->collection, build).status().IgnoreError();
+        });
+  }
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
@@ -218,21 +258,30 @@ absl::StatusOr<IngestReport> Engine::IngestPaths(absl::Span<const std::string> p
                                                  const IngestOptions& options) {
   absl::StatusOr<Impl::Open> open = impl_->FindOrCreate(options);
   if (!open.ok()) return open.status();
-  return engine::IngestPaths(open->collection.get(), *open->preparation, paths, options);
+  absl::StatusOr<IngestReport> report =
+      engine::IngestPaths(open->collection.get(), *open->preparation, paths, options);
+  impl_->BuildSoon(options.collection);
+  return report;
 }
 
 absl::StatusOr<IngestReport> Engine::IngestDocuments(absl::Span<const InputDocument> documents,
                                                      const IngestOptions& options) {
   absl::StatusOr<Impl::Open> open = impl_->FindOrCreate(options);
   if (!open.ok()) return open.status();
-  return engine::IngestDocuments(open->collection.get(), *open->preparation, documents, options);
+  absl::StatusOr<IngestReport> report =
+      engine::IngestDocuments(open->collection.get(), *open->preparation, documents, options);
+  impl_->BuildSoon(options.collection);
+  return report;
 }
 
 absl::StatusOr<IngestReport> Engine::IngestStream(const DocumentSource& next,
                                                   const IngestOptions& options) {
   absl::StatusOr<Impl::Open> open = impl_->FindOrCreate(options);
   if (!open.ok()) return open.status();
-  return engine::IngestStream(open->collection.get(), *open->preparation, next, options);
+  absl::StatusOr<IngestReport> report =
+      engine::IngestStream(open->collection.get(), *open->preparation, next, options);
+  impl_->BuildSoon(options.collection);
+  return report;
 }
 
 absl::Status Engine::CheckOptions(const IngestOptions& options) {
@@ -263,7 +312,7 @@ absl::StatusOr<AskResponse> Engine::Ask(const AskRequest& request) const {
     return absl::FailedPreconditionError(
         "the engine was opened without a language model, which a generated answer needs");
   }
-  return engine::AnswerWithModel(context, generator, request);
+  return engine::AnswerWithModel(context, generator, impl_->caches.get(), request);
 }
 
 absl::StatusOr<std::vector<std::vector<float>>> Engine::Embed(absl::Span<const std::string> texts,
@@ -284,6 +333,41 @@ absl::StatusOr<std::vector<float>> Engine::Rerank(const std::string& query,
 const std::string& Engine::embedder_fingerprint() const { return impl_->embedder->fingerprint(); }
 size_t Engine::embedder_dim() const { return impl_->embedder->dim(); }
 bool Engine::has_reranker() const { return impl_->reranker != nullptr; }
+absl::StatusOr<KvBuildReport> Engine::BuildKv(const KvBuildOptions& options) {
+  if (absl::Status s = impl_->CheckCaches(); !s.ok()) return s;
+  absl::StatusOr<Impl::Open> open = impl_->Find(options.collection);
+  if (!open.ok()) return open.status();
+  return impl_->caches->Build(*open->collection, options);
+}
+
+absl::StatusOr<std::vector<ReuseGateResult>> Engine::CheckReuse() {
+  if (absl::Status s = impl_->CheckCaches(); !s.ok()) return s;
+  absl::StatusOr<engine::ReuseGateReport> report = impl_->caches->Gates();
+  if (!report.ok()) return report.status();
+  std::vector<ReuseGateResult> results;
+  for (const engine::ReuseGate& gate : report->gates) {
+    results.push_back({gate.name, gate.difference, gate.holds()});
+  }
+  return results;
+}
+
+absl::StatusOr<KvInfo> Engine::DescribeKv(std::string_view collection) const {
+  if (absl::Status s = impl_->CheckCaches(); !s.ok()) return s;
+  absl::StatusOr<index::CollectionRow> row = impl_->store->Describe(collection);
+  if (!row.ok()) return row.status();
+  return impl_->caches->Describe(row->id);
+}
+
+absl::StatusOr<KvVerifyResult> Engine::VerifyKv() {
+  if (absl::Status s = impl_->CheckCaches(); !s.ok()) return s;
+  return impl_->caches->Verify();
+}
+
+absl::StatusOr<uint64_t> Engine::EvictKv(uint64_t bytes) {
+  if (absl::Status s = impl_->CheckCaches(); !s.ok()) return s;
+  return impl_->caches->Evict(bytes);
+}
+
 bool Engine::has_generator() const { return impl_->generator != nullptr; }
 
 absl::StatusOr<StoredDocument> Engine::Get(std::string_view collection, std::string_view id) const {

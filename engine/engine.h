@@ -29,6 +29,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "chunking/metadata.h"
+#include "engine/kv_reuse.h"
 
 namespace cairn {
 
@@ -53,6 +54,7 @@ struct EngineOptions {
   std::string generator;
   size_t generator_threads = 0;  // 0: one for each core.
   size_t generator_context = 0;  // Most tokens of prompt and answer together; 0: the model's own.
+  KvReuseOptions kv;
 };
 
 // ---------------------------------------------------------------------------------- ingestion
@@ -261,6 +263,7 @@ struct AskUsage {
   size_t prompt_tokens = 0;
   size_t cached_tokens = 0;  // Of the prompt's, those that had not to be computed.
   size_t generated_tokens = 0;
+  ReuseReport reuse;
 };
 
 // Wall-clock microseconds.
@@ -287,6 +290,7 @@ struct AskRequest {
   float temperature = 0;       // 0: always the most likely token.
   uint64_t seed = 0;           // Of the draws.
   size_t token_budget = 2048;  // Of all passages in the prompt together.
+  ReuseQuality reuse = ReuseQuality::kBalanced;  // Where the engine keeps chunks' keys and values.
 
   // To follow the answer as it comes; all optional, called on the caller's thread, in this order:
   // the passages in the prompt's order, then, sentence by sentence, text and the sentence that it
@@ -566,6 +570,21 @@ class Engine {
   absl::StatusOr<ReembedReport> Reembed(const ReembedOptions& options);
   // Gives up one that is not complete. NotFound; FailedPrecondition while Reembed runs.
   absl::Status AbortReembedding(std::string_view collection);
+
+  // Computes, with the generator, the keys and values of all chunks of a collection that have none
+  // yet; each is durable as it comes, so that what was stopped goes on where it was. Answers and
+  // ingestion go on, and share the generator. FailedPrecondition without a generator, with
+  // EngineOptions::kv off, or where its gates do not hold; ResourceExhausted (disk full).
+  absl::StatusOr<KvBuildReport> BuildKv(const KvBuildOptions& options);
+  // Runs the gates (engine/kv/reuse_gates.h), or returns what they gave when they ran on this model
+  // for this store. FailedPrecondition without a generator.
+  absl::StatusOr<std::vector<ReuseGateResult>> CheckReuse();
+  // FailedPrecondition, as the next two, with EngineOptions::kv off. NotFound.
+  absl::StatusOr<KvInfo> DescribeKv(std::string_view collection) const;
+  // Reads every blob; bad ones are dropped where the store may be written.
+  absl::StatusOr<KvVerifyResult> VerifyKv();
+  // Deletes what is worth the least, until `bytes` are gone; how many went.
+  absl::StatusOr<uint64_t> EvictKv(uint64_t bytes);
 
   absl::StatusOr<StoreInfo> Stats() const;
   // Checks every row, and that the segments are those that belong to them; `deep` reads the

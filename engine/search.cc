@@ -301,6 +301,13 @@ absl::StatusOr<SearchResponse> RunSearch(const SearchContext& context,
   if (!hits.ok()) return hits.status();
   response.hits = *std::move(hits);
   response.timings.candidates = watch.Lap();
+  if (context.on_candidates) {
+    std::vector<uint64_t> chunks;
+    for (size_t i = 0; i < std::min(response.hits.size(), request.k); ++i) {
+      chunks.push_back(response.hits[i].chunk_id);
+    }
+    context.on_candidates(chunks);
+  }
   const index::CollectionRows rows = context.collection->RowsAt(snapshot.get());
   if (rerank > 0) {
     absl::Status s = Rerank(context, request, rerank, rows, cancellation, &response.hits);

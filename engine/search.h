@@ -2,7 +2,11 @@
 #ifndef CAIRN_ENGINE_SEARCH_H_
 #define CAIRN_ENGINE_SEARCH_H_
 
+#include <cstdint>
+#include <functional>
+
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "chunking/text/analyzer.h"
 #include "engine/engine.h"
 #include "engine/model/embedder.h"
@@ -17,6 +21,8 @@ struct SearchContext {
   const chunking::Analyzer* analyzer = nullptr;
   const Embedder* embedder = nullptr;
   const Reranker* reranker = nullptr;  // Null: none.
+  // Told which chunks may become hits, best first, before they are reranked. Optional.
+  std::function<void(absl::Span<const uint64_t> chunks)> on_candidates = {};
 };
 
 // InvalidArgument for a request out of range or a bad filter; FailedPrecondition when vectors are

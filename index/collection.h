@@ -36,6 +36,8 @@
 
 namespace cairn::index {
 
+class KvBlobs;
+
 // The analysed terms of one chunk or query, distinct, in order of first occurrence. One string
 // holds all their bytes: a chunk has a hundred terms, and an allocation for each would cost more
 // than the rest of ingestion.
@@ -130,6 +132,7 @@ struct CollectionContext {
   RowStore* store = nullptr;
   ChunkIds* ids = nullptr;
   SegmentFiles* files = nullptr;
+  KvBlobs* kv_blobs = nullptr;
   RateLimiter* limiter = nullptr;
   Maintenance* maintenance = nullptr;  // Null where nothing is to be built (a reader).
   QueryThreads* threads = nullptr;

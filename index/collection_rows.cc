@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "index/kv_rows.h"
 #include "index/row_codec.h"
 
 namespace cairn::index {
@@ -98,6 +99,9 @@ void AddDrop(CollectionId collection, RowBatch* batch) {
   for (Family f : {Family::kDocuments, Family::kChunks, Family::kVectors, Family::kTerms,
                    Family::kForward, Family::kTombstones}) {
     batch->DeleteRange(f, CollectionPrefix(collection), CollectionEnd(collection));
+  }
+  for (KvRowKind k : {KvRowKind::kSecret, KvRowKind::kBlob, KvRowKind::kRef, KvRowKind::kChunk}) {
+    batch->DeleteRange(Family::kDefault, KvBegin(k, collection), KvEnd(k, collection));
   }
 }
 

@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "index/collection.h"
+#include "index/kv_blobs.h"
 #include "index/row_codec.h"
 
 namespace cairn::index {
@@ -34,6 +35,8 @@ absl::Status CheckVector(absl::Span<const float> vector, size_t dim) {
 }  // namespace
 
 struct Collection::Staged {
+  // Deletes KV blobs when the batch is on disk and all locks but the writer's are free.
+  std::unique_ptr<KvBlobs::Removal> kv;
   struct Added {
     const PreparedDocument* prepared;
     DocumentRow row;
@@ -274,6 +277,10 @@ absl::Status Collection::StageRemoval(std::string_view id, const DocumentRow& ro
     absl::ReaderMutexLock lock(&mutex_);
     growing = active().begin();
   }
+  if (staged->kv == nullptr) staged->kv = std::make_unique<KvBlobs::Removal>(context_.kv_blobs);
+  absl::Status kv = staged->kv->AddChunks(row_.id, row.first_chunk,
+                                          row.first_chunk + row.chunk_count, &staged->batch);
+  if (!kv.ok()) return kv;
   Staged::Removed removed;
   removed.first_chunk = row.first_chunk;
   std::string value;
@@ -322,6 +329,7 @@ absl::Status Collection::CommitStaged(Staged staged) {
   absl::MutexLock lock(&mutex_);
   before_commit_.reset();
   if (!committed.ok()) return committed;
+  if (staged.kv != nullptr) staged.kv->Committed();
   for (const Staged::Removed& r : staged.removed) {
     for (size_t i = 0; i < r.forward.size(); ++i) {
       if (Part* const part = FindPart(r.first_chunk + i)) {

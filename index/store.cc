@@ -35,6 +35,7 @@ Store::Store(std::unique_ptr<RowStore> rows, const CountersRow& counters,
       now_(options.now),
       ids_(rows_.get(), counters),
       files_(rows_->directory()),
+      kv_blobs_(rows_.get(), options.rows.min_free_bytes),
       limiter_(options.index.bytes_per_second),
       threads_(options.query_threads > 0 ? options.query_threads
                                          : std::thread::hardware_concurrency()) {
@@ -53,7 +54,8 @@ Store::~Store() {
 }
 
 CollectionContext Store::Context() {
-  return {rows_.get(), &ids_, &files_, &limiter_, maintenance_.get(), &threads_, &options_};
+  return {rows_.get(),        &ids_,     &files_,  &kv_blobs_, &limiter_,
+          maintenance_.get(), &threads_, &options_};
 }
 
 absl::StatusOr<ManifestRow> Store::ReadManifest(CollectionId collection) const {
@@ -88,6 +90,20 @@ void Store::CleanSegments() const {
   files_.Clean(used);
 }
 
+void Store::CleanKvBlobs() {
+  std::vector<CollectionId> live;
+  bool all = !rows_->read_only();
+  absl::StatusOr<std::vector<std::string>> names = List();
+  all = all && names.ok();
+  for (size_t i = 0; all && i < names->size(); ++i) {
+    absl::StatusOr<CollectionRow> row = Describe((*names)[i]);
+    // What cannot be read is no reason to delete anything.
+    all = row.ok();
+    if (all) live.push_back(row->id);
+  }
+  if (!all || !kv_blobs_.Clean(live).ok()) kv_blobs_.Count();
+}
+
 absl::Status Store::Verify(const VerifyOptions& options,
                            absl::FunctionRef<void(const std::string& problem)> on_problem,
                            VerifyReport* report) {
@@ -97,6 +113,7 @@ absl::Status Store::Verify(const VerifyOptions& options,
 
 absl::Status Store::Snapshot(const std::string& destination, const SnapshotOptions& options) {
   const SegmentFiles::Hold hold(&files_);
+  const KvBlobFiles::Hold hold_blobs(&kv_blobs_.files());
   return SnapshotStore(*rows_, destination, options);
 }
 
@@ -126,6 +143,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& directory,
     store->CleanSegments();
     store->CleanNotes();
   }
+  store->CleanKvBlobs();
   return store;
 }
 
@@ -214,9 +232,17 @@ absl::Status Store::DropUnloaded(CollectionId collection, RowBatch batch) {
   if (absl::StatusOr<ManifestRow> manifest = ReadManifest(collection); manifest.ok()) {
     for (const SegmentRow& segment : manifest->segments) files.push_back(segment.file);
   }
+  absl::Status s = CommitDrop(collection, std::move(batch));
+  if (s.ok()) files_.Remove(collection, files);
+  return s;
+}
+
+absl::Status Store::CommitDrop(CollectionId collection, RowBatch batch) {
+  KvBlobs::Removal kv(&kv_blobs_);
+  if (absl::Status s = kv.AddCollection(collection); !s.ok()) return s;
   AddDrop(collection, &batch);
   absl::Status s = rows_->Commit(std::move(batch));
-  if (s.ok()) files_.Remove(collection, files);
+  if (s.ok()) kv.Committed();
   return s;
 }
 
@@ -236,10 +262,7 @@ absl::Status Store::Drop(std::string_view name) {
     s = DropUnloaded(row->id, std::move(batch));
   } else {
     const std::string deleted = absl::StrCat("collection ", std::string(name), " was deleted");
-    s = Retire(entry->collection, deleted, [&] {
-      AddDrop(row->id, &batch);
-      return rows_->Commit(std::move(batch));
-    });
+    s = Retire(entry->collection, deleted, [&] { return CommitDrop(row->id, std::move(batch)); });
   }
   if (!s.ok()) return s;
   entry->dropped = true;

@@ -21,6 +21,7 @@
 #include "index/chunk_ids.h"
 #include "index/collection.h"
 #include "index/index_options.h"
+#include "index/kv_blobs.h"
 #include "index/maintenance.h"
 #include "index/query_threads.h"
 #include "index/reembedding.h"
@@ -108,8 +109,9 @@ class Store {
                       VerifyReport* report);
 
   RowStore& rows() const { return *rows_; }
-  // Of rows and segments.
-  uint64_t DiskBytes() const { return rows_->DiskBytes() + files_.DiskBytes(); }
+  KvBlobs& kv_blobs() { return kv_blobs_; }
+  // Of rows, segments and KV blobs.
+  uint64_t DiskBytes() const { return rows_->DiskBytes() + files_.DiskBytes() + kv_blobs_.bytes(); }
 
  private:
   friend class Reembedding;
@@ -132,6 +134,10 @@ class Store {
   void CleanSegments() const;
   // Deletes notes of collections that are gone. A failure costs nothing but their bytes.
   void CleanNotes();
+  // What KvBlobs::Clean does, and the counts of blobs. A failure costs nothing but their bytes.
+  void CleanKvBlobs();
+  // Commits a batch that also deletes everything of the collection.
+  absl::Status CommitDrop(CollectionId collection, RowBatch batch);
   // Collection::Retire, and remembers it.
   absl::Status Retire(const std::shared_ptr<Collection>& collection, const std::string& reason,
                       absl::FunctionRef<absl::Status()> drop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -156,6 +162,7 @@ class Store {
   const std::function<absl::Time()> now_;
   ChunkIds ids_;
   SegmentFiles files_;
+  KvBlobs kv_blobs_;
   RateLimiter limiter_;
   QueryThreads threads_;
   std::unique_ptr<Maintenance> maintenance_;  // Null for a reader.

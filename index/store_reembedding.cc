@@ -45,8 +45,13 @@ absl::Status Reembedding::Commit() {
     const std::string notes_key = NotesKey(row.id);
     batch.Put(Family::kDefault, notes_key, Encode(notes_key, *notes));
     batch.Delete(Family::kDefault, ReembeddingKey(name_));
+    // Chunk ids stay, and a generator's caches have nothing to do with vectors.
+    KvBlobs::Removal kv(&store.kv_blobs_);
+    if (absl::Status moved = kv.AddMove(source_->id(), row.id, &batch); !moved.ok()) return moved;
     AddDrop(source_->id(), &batch);
-    return store.rows_->Commit(std::move(batch));
+    absl::Status committed = store.rows_->Commit(std::move(batch));
+    if (committed.ok()) kv.Committed();
+    return committed;
   });
   if (!s.ok()) return s;
   entry->collection = target_;
@@ -167,10 +172,8 @@ absl::Status Store::Abandon(std::string_view name) {
   if (it == successors_.end()) return DropUnloaded(row->collection.id, std::move(batch));
   const std::string given_up =
       absl::StrCat("the re-embedding of collection ", std::string(name), " was given up");
-  absl::Status s = Retire(it->second.collection, given_up, [&] {
-    AddDrop(row->collection.id, &batch);
-    return rows_->Commit(std::move(batch));
-  });
+  absl::Status s = Retire(it->second.collection, given_up,
+                          [&] { return CommitDrop(row->collection.id, std::move(batch)); });
   if (s.ok()) successors_.erase(it);
   return s;
 }

@@ -122,6 +122,8 @@ class PartialStore {
   // Links or copies the .seg files of source/segments, if there are any. Other files there are
   // being written, or were set aside.
   absl::Status AddSegments(const std::string& source, const SnapshotOptions& options);
+  // The same of the .kv files in the folders of source/kv.
+  absl::Status AddKvBlobs(const std::string& source, const SnapshotOptions& options);
   // Links or copies source/db, to which nobody writes.
   absl::Status AddDatabase(const std::string& source);
   // Puts everything on disk, and then the file that makes it a store.
@@ -149,8 +151,8 @@ absl::Status CheckRemains(const std::string& directory) {
   if (*kind != FileKind::kDirectory) return in_the_way;
   absl::StatusOr<std::vector<std::string>> names = ListDirectory(directory);
   if (!names.ok()) return names.status();
-  const std::set<std::string> remains = {"LOCK", "FORMAT", "FORMAT.next",
-                                         "db",   "db.tmp", "segments"};
+  const std::set<std::string> remains = {"LOCK",   "FORMAT",   "FORMAT.next", "db",
+                                         "db.tmp", "segments", "kv"};
   const bool known = std::all_of(names->begin(), names->end(),
                                  [&](const std::string& n) { return remains.count(n) > 0; });
   return known ? absl::OkStatus() : in_the_way;
@@ -184,7 +186,7 @@ PartialStore::~PartialStore() {
 void PartialStore::Remove(bool lock_too) const {
   std::error_code ignored;
   // FORMAT first: without it the rest is no store.
-  for (const char* name : {"/FORMAT", "/FORMAT.next", "/db", "/db.tmp", "/segments"}) {
+  for (const char* name : {"/FORMAT", "/FORMAT.next", "/db", "/db.tmp", "/segments", "/kv"}) {
     fs::remove_all(directory_ + name, ignored);
   }
   if (!lock_too) return;
@@ -215,6 +217,37 @@ absl::Status PartialStore::AddSegments(const std::string& source, const Snapshot
     return LinkOrCopyFile(path, absl::StrCat(to, "/", name), control);
   });
   return s.ok() ? SyncDirectory(to) : s;
+}
+
+absl::Status PartialStore::AddKvBlobs(const std::string& source, const SnapshotOptions& options) {
+  const WorkControl control(options.cancel, nullptr);
+  const std::string from = source + "/kv", to = directory_ + "/kv";
+  absl::StatusOr<FileKind> kind = KindOf(from);
+  if (!kind.ok()) return kind.status();
+  if (*kind == FileKind::kMissing) return absl::OkStatus();
+  if (*kind != FileKind::kDirectory) return NoFileOfAStore(from);
+  absl::StatusOr<std::vector<std::string>> folders = ListDirectory(from);
+  if (!folders.ok()) return folders.status();
+  if (absl::Status s = MakeDirectory(to); !s.ok()) return s;
+  uint64_t done = 0;
+  for (const std::string& folder : *folders) {
+    const std::string source_folder = absl::StrCat(from, "/", folder);
+    kind = KindOf(source_folder);
+    if (!kind.ok()) return kind.status();
+    if (*kind != FileKind::kDirectory) return NoFileOfAStore(source_folder);
+    const std::string target_folder = absl::StrCat(to, "/", folder);
+    if (absl::Status s = MakeDirectory(target_folder); !s.ok()) return s;
+    absl::Status s = ForEachFile(
+        source_folder, [](const std::string& name) { return absl::EndsWith(name, ".kv"); },
+        [&](const std::string& path, const std::string& name) {
+          if (absl::Status go_on = control.Check(); !go_on.ok()) return go_on;
+          if (options.on_progress) options.on_progress("kv", done++, 0);
+          return LinkOrCopyFile(path, absl::StrCat(target_folder, "/", name), control);
+        });
+    if (s.ok()) s = SyncDirectory(target_folder);
+    if (!s.ok()) return s;
+  }
+  return SyncDirectory(to);
 }
 
 absl::Status PartialStore::AddDatabase(const std::string& source) {
@@ -270,6 +303,7 @@ absl::Status SnapshotStore(RowStore& rows, const std::string& destination,
   absl::Status s = rows.Checkpoint((*copy)->directory() + "/db");
   if (s.ok()) s = control.Check();
   if (s.ok()) s = (*copy)->AddSegments(rows.directory(), options);
+  if (s.ok()) s = (*copy)->AddKvBlobs(rows.directory(), options);
   if (s.ok()) s = control.Check();
   if (s.ok()) s = (*copy)->AddFormat({kStoreFormat, rows.uuid()});
   // From here on it is a store: only its name is missing.
@@ -286,6 +320,7 @@ absl::Status RestoreStore(const std::string& snapshot, const std::string& destin
   if (!copy.ok()) return copy.status();
   absl::Status s = (*copy)->AddDatabase(snapshot);
   if (s.ok()) s = (*copy)->AddSegments(snapshot, {});
+  if (s.ok()) s = (*copy)->AddKvBlobs(snapshot, {});
   if (s.ok()) s = (*copy)->AddFormat(*format);
   if (s.ok()) {
     RowStoreOptions reading;

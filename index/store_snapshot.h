@@ -12,11 +12,11 @@
 namespace cairn::index {
 
 // Both functions make a complete store, of its own and openable like any other, at `destination`: a
-// name in an existing directory that is not taken, or an empty directory. Table and segment files,
-// which never change, become hard links, or copies on another file system; all else is copied. The
-// copy is made in `destination`.partial, synced and renamed: what stands at `destination` is
-// complete. Symbolic links in a store are not followed. After a failure nothing is left; after a
-// crash `destination`.partial may be, which the next attempt clears away.
+// name in an existing directory that is not taken, or an empty directory. Table, segment and KV
+// blob files, which never change, become hard links, or copies on another file system; all else is
+// copied. The copy is made in `destination`.partial, synced and renamed: what stands at
+// `destination` is complete. Symbolic links in a store are not followed. After a failure nothing is
+// left; after a crash `destination`.partial may be, which the next attempt clears away.
 //
 // Errors: AlreadyExists (the destination holds something), InvalidArgument (one directory inside
 // the other), NotFound (no such store; no directory to put the copy into), PermissionDenied,
@@ -26,12 +26,12 @@ namespace cairn::index {
 struct SnapshotOptions {
   // Cancelled when it becomes true, and nothing is left; may be null.
   const std::atomic<bool>* cancel = nullptr;
-  // Called on the caller's thread: "rows" and then "segments", in files.
+  // Called on the caller's thread: "rows", then "segments" and "kv", in files.
   StageProgress on_progress;
 };
 
 // Copies a store as it is at one moment. Commits go on meanwhile; but the caller sees to it that no
-// file of segments/ is deleted.
+// file of segments/ and kv/ is deleted.
 absl::Status SnapshotStore(RowStore& rows, const std::string& destination,
                            const SnapshotOptions& options = {});
 

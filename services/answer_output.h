@@ -28,6 +28,9 @@ class AnswerPrinter {
   std::vector<Citation> sources_;
 };
 
+// To standard error: what became of the prompt's tokens, and the time of each stage.
+void PrintTimings(const AskResponse& answer);
+
 }  // namespace cairn::services
 
 #endif  // CAIRN_SERVICES_ANSWER_OUTPUT_H_

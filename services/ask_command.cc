@@ -10,6 +10,7 @@
 #include "services/command.h"
 #include "services/interrupt.h"
 #include "services/json_output.h"
+#include "services/kv_flags.h"
 #include "services/server_flags.h"
 
 namespace cairn::services {
@@ -21,8 +22,10 @@ class AskCommand : public Command {
     CLI::App* c = app->add_subcommand("ask", "Answer a question, or a file of them, with sources");
     flags_.Register(c);
     flags_.RegisterReranking(c, &request_.rerank);
-    server_.Register(c, {"--embedder", "--reranker", "--model", "--threads", "--max-context"},
-                     /*with_timeout=*/true);
+    std::vector<std::string> local = KvStorageFlags();
+    local.insert(local.end(),
+                 {"--embedder", "--reranker", "--model", "--threads", "--max-context"});
+    server_.Register(c, std::move(local), /*with_timeout=*/true);
     c->add_option("QUESTION", question_, "The question");
     c->add_option("--passages", request_.passages, "Passages to retrieve")
         ->check(CLI::Range(size_t{1}, size_t{1000}))
@@ -32,8 +35,12 @@ class AskCommand : public Command {
         ->capture_default_str();
     c->add_option("--filter", request_.filter, "Expression on metadata");
     stream_option_ = c->add_flag("--no-stream", no_stream_, "Print the answer once it is whole");
-    c->add_flag("--json", json_, "Print JSON")->excludes(stream_option_);
+    CLI::Option* json = c->add_flag("--json", json_, "Print JSON")->excludes(stream_option_);
+    c->add_flag("--timings", timings_,
+                "Say where the prompt's tokens came from, and how long each stage took")
+        ->excludes(json);  // Which has them.
     RegisterModel(c);
+    RegisterKv(c);
     RegisterTopics(c);
     c->footer(
         "Without a model the answer is extractive: sentences of the best passages, each with its\n"
@@ -43,6 +50,7 @@ class AskCommand : public Command {
         "Examples:\n"
         "  cairn ask --store my.store 'How do I hold a package back?'\n"
         "  cairn ask --store my.store --model qwen2.5.gguf 'How do I hold a package back?'\n"
+        "  cairn ask --store my.store --model qwen2.5.gguf --kv-reuse fast --timings 'Who is it?'\n"
         "  cairn ask --store my.store --topics topics.tsv --trec-rag answers.jsonl --run-id mine\n"
         "  cairn ask --server localhost:7700 'How do I hold a package back?'");
     return c;
@@ -55,6 +63,7 @@ class AskCommand : public Command {
     if (!use.ok()) return FailUsage(std::string(use.message()));
     absl::StatusOr<std::unique_ptr<Backend>> backend = server_.Open(flags_, false);
     if (!backend.ok()) return Fail(backend.status());
+    if (kv_reuse_.empty()) (*backend)->LeaveReuseToServer();
     return topics_.topics.empty() ? RunQuestion(**backend)
                                   : AskTopics(**backend, request_, topics_);
   }
@@ -79,6 +88,12 @@ class AskCommand : public Command {
                   "Most tokens of prompt and answer; 0: the model's own")
         ->check(CLI::Range(size_t{0}, size_t{1} << 30))
         ->capture_default_str();
+  }
+
+  void RegisterKv(CLI::App* c) {
+    RegisterKvReuse(c, &kv_reuse_);
+    RegisterKvStorage(c, &flags_.kv);
+    RegisterKvMemory(c, &flags_.kv);
   }
 
   void RegisterTopics(CLI::App* c) {
@@ -110,9 +125,10 @@ class AskCommand : public Command {
       return fault(batch ? "a question and --topics exclude each other"
                          : "QUESTION or --topics is required");
     }
-    if (batch && (json_ || no_stream_)) {
-      return fault("--json and --no-stream are for one question, not for --topics");
+    if (batch && (json_ || no_stream_ || timings_)) {
+      return fault("--json, --no-stream and --timings are for one question, not for --topics");
     }
+    if (absl::Status s = CheckKv(); !s.ok()) return s;
     if (topics_.trec_rag == topics_.answers && batch) {
       return fault("--trec-rag and --answers cannot be the same file");
     }
@@ -124,6 +140,18 @@ class AskCommand : public Command {
     }
     topics_.run.format =
         format_ == "2025" ? engine::TrecRagFormat::k2025 : engine::TrecRagFormat::k2024;
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckKv() {
+    flags_.kv.enabled = !kv_reuse_.empty();
+    request_.reuse = ReuseQualityNamed(kv_reuse_);
+    const absl::StatusOr<bool> remote = server_.NamesServer(flags_);
+    if (!remote.ok()) return remote.status();
+    if (flags_.kv.enabled && flags_.generator.empty() && !*remote) {
+      return absl::InvalidArgumentError(
+          "--kv-reuse takes a language model (--model): what is kept is what it read");
+    }
     return absl::OkStatus();
   }
 
@@ -153,6 +181,7 @@ class AskCommand : public Command {
       std::printf("%s\n", Dump(out).c_str());
     } else {
       Print(*answer, streams, &printer);
+      if (timings_) PrintTimings(*answer);
     }
     if (answer->finish == AnswerFinish::kCancelled) return kExitInterrupted;
     return answer->sentences.empty() ? kExitNothingFound : kExitOk;
@@ -186,9 +215,11 @@ class AskCommand : public Command {
   AskTopicsOptions topics_;
   std::vector<std::string> question_;
   std::string format_ = "2024";
+  std::string kv_reuse_;
   CLI::Option* stream_option_ = nullptr;
   bool no_stream_ = false;
   bool json_ = false;
+  bool timings_ = false;
 };
 
 }  // namespace

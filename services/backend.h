@@ -29,6 +29,8 @@ class Backend {
   // Whether answers come from a language model unless a request says otherwise.
   virtual absl::StatusOr<bool> CanGenerate() = 0;
   virtual absl::StatusOr<AskResponse> Ask(const AskRequest& request) = 0;
+  // From now on AskRequest::reuse does not count where a server has a mind of its own about it.
+  virtual void LeaveReuseToServer() {}
   // As Engine::IngestPaths: files are this process's wherever they are stored.
   virtual absl::StatusOr<IngestReport> Ingest(absl::Span<const std::string> paths,
                                               const IngestOptions& options) = 0;

@@ -7,6 +7,7 @@
 #include "services/command.h"
 #include "services/decoder_flags.h"
 #include "services/json_output.h"
+#include "services/kv_bench_command.h"
 
 namespace cairn::services {
 namespace {
@@ -35,10 +36,12 @@ class BenchCommand : public Command {
         "alone takes.\n\n"
         "Example:\n"
         "  cairn bench model --context 16384 model.gguf");
+    kv_command_ = kv_.Register(c);
     return c;
   }
 
   int Run() override {
+    if (kv_command_->parsed()) return kv_.Run();
     options_.decoder = decoder_.Options();
     const absl::StatusOr<engine::BenchmarkResult> result = engine::BenchmarkModel(path_, options_);
     if (!result.ok()) return FailInput(result.status());
@@ -104,6 +107,8 @@ class BenchCommand : public Command {
   std::string path_;
   engine::BenchmarkOptions options_;
   DecoderFlags decoder_;
+  CLI::App* kv_command_ = nullptr;
+  KvBenchCommand kv_;
   bool json_ = false;
 };
 

@@ -50,6 +50,7 @@ absl::StatusOr<std::unique_ptr<Engine>> StoreFlags::Open(bool writable, bool cre
   options.generator = generator;
   options.generator_threads = generator_threads;
   options.generator_context = generator_context;
+  options.kv = kv;
   absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Open(store, options);
   // A damaged model, for example: not the command line's fault.
   if (absl::IsInvalidArgument(engine.status())) {

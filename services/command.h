@@ -46,6 +46,7 @@ struct StoreFlags {
   std::string generator;
   size_t generator_threads = 0;
   size_t generator_context = 0;
+  KvReuseOptions kv;
 
   void Register(CLI::App* command, bool with_collection = true);
   // The flags of commands that search: --reranker, and --rerank, which writes into *rerank.
@@ -79,6 +80,7 @@ std::unique_ptr<Command> MakeRestoreCommand();
 std::unique_ptr<Command> MakeEmbedCommand();
 std::unique_ptr<Command> MakeRerankCommand();
 std::unique_ptr<Command> MakeBenchCommand();
+std::unique_ptr<Command> MakeKvCommand();
 std::unique_ptr<Command> MakeModelCommand();
 std::unique_ptr<Command> MakeServeCommand();
 std::unique_ptr<Command> MakeTokenCommand();

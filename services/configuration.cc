@@ -10,9 +10,14 @@
 namespace cairn::services {
 namespace {
 
-const CLI::Option* FindFlag(const CLI::App& command, const std::string& name) {
+// Of the command, or of the commands below it; `parsed`: only of those that the line names.
+const CLI::Option* FindFlag(const CLI::App& command, const std::string& name, bool parsed) {
   for (const CLI::Option* option : command.get_options()) {
     if (option->check_lname(name) || option->check_sname(name)) return option;
+  }
+  for (const CLI::App* below : command.get_subcommands({})) {
+    if (parsed && !below->parsed()) continue;
+    if (const CLI::Option* option = FindFlag(*below, name, parsed)) return option;
   }
   return nullptr;
 }
@@ -26,7 +31,7 @@ const CLI::App* FindCommand(const CLI::App& root, const std::string& name) {
 
 bool AnyCommandHas(const CLI::App& root, const std::string& name) {
   for (const CLI::App* command : root.get_subcommands({})) {
-    if (FindFlag(*command, name) != nullptr) return true;
+    if (FindFlag(*command, name, /*parsed=*/false) != nullptr) return true;
   }
   return false;
 }
@@ -39,13 +44,15 @@ class ChosenPlace {
       : server_(IsSet(command, "server")), store_(IsSet(command, "store")) {}
 
   bool Overrules(const std::string& name) const {
-    if (server_) return name == "store" || name == "embedder" || name == "reranker";
+    // The server decides these; how much an answer reuses is its asker's to say.
+    const bool kept = name.starts_with("kv-") && name != "kv-reuse";
+    if (server_) return kept || name == "store" || name == "embedder" || name == "reranker";
     return store_ && name == "server";
   }
 
  private:
   static bool IsSet(const CLI::App& command, const std::string& name) {
-    const CLI::Option* option = FindFlag(command, name);
+    const CLI::Option* option = FindFlag(command, name, /*parsed=*/true);
     return option != nullptr && option->count() > 0;
   }
 
@@ -90,13 +97,13 @@ absl::Status ApplyConfiguration(const std::string& path, bool must_exist, const 
         }
       } else {
         const CLI::App* named = FindCommand(root, section);
-        if (named == nullptr || FindFlag(*named, item.name) == nullptr) {
+        if (named == nullptr || FindFlag(*named, item.name, /*parsed=*/false) == nullptr) {
           return absl::InvalidArgumentError(
               absl::StrCat(path, ": unknown setting \"", item.fullname(), "\""));
         }
         if (named != command) continue;
       }
-      auto* option = const_cast<CLI::Option*>(FindFlag(*command, item.name));
+      auto* option = const_cast<CLI::Option*>(FindFlag(*command, item.name, /*parsed=*/true));
       // Set on the command line or by the environment: those come first.
       if (option == nullptr || option->count() > 0 || chosen.Overrules(item.name)) continue;
       for (const std::string& value : item.inputs) option->add_result(value);

@@ -76,7 +76,8 @@ Json ToJson(const AskResponse& response) {
           {"usage",
            {{"prompt_tokens", response.usage.prompt_tokens},
             {"cached_tokens", response.usage.cached_tokens},
-            {"generated_tokens", response.usage.generated_tokens}}},
+            {"generated_tokens", response.usage.generated_tokens},
+            {"reuse", ToJson(response.usage.reuse)}}},
           {"microseconds",
            {{"retrieve", t.retrieve},
             {"select", t.select},
@@ -157,6 +158,49 @@ Json ToJson(const ReembedReport& report) {
           {"resumed", report.resumed},
           {"documents", report.documents},
           {"chunks", report.chunks}};
+}
+
+Json ToJson(const ReuseReport& report) {
+  return {{"exact_tokens", report.exact_tokens},
+          {"reused_tokens", report.reused_tokens},
+          {"recomputed_tokens", report.recomputed_tokens},
+          {"fresh_tokens", report.fresh_tokens},
+          {"loaded_bytes", report.loaded_bytes},
+          {"method", report.method},
+          {"reason", report.reason},
+          {"share", report.share},
+          {"microseconds",
+           {{"load", report.load}, {"select", report.select}, {"compute", report.compute}}}};
+}
+
+Json ToJson(const KvBuildReport& report) {
+  return {{"documents", report.documents}, {"chunks", report.chunks}, {"known", report.known},
+          {"tokens", report.tokens},       {"bytes", report.bytes},   {"skipped", report.skipped},
+          {"seconds", report.seconds}};
+}
+
+Json ToJson(const KvInfo& info) {
+  return {{"disk",
+           {{"chunks", info.disk_blobs},
+            {"bytes", info.disk_bytes},
+            {"evictions", info.disk_evictions}}},
+          {"memory",
+           {{"chunks", info.memory_blobs},
+            {"bytes", info.memory_bytes},
+            {"evictions", info.memory_evictions}}},
+          {"memory_hits", info.memory_hits},
+          {"disk_hits", info.disk_hits},
+          {"misses", info.misses},
+          {"loaded_bytes", info.loaded_bytes},
+          {"bad", info.bad_blobs}};
+}
+
+Json ToJson(const KvVerifyResult& result) {
+  return {{"sound", result.bad == 0},
+          {"chunks", result.blobs},
+          {"bytes", result.bytes},
+          {"bad", result.bad},
+          {"problems", result.problems}};
 }
 
 std::string Dump(const Json& json, int indent) {

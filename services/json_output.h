@@ -19,6 +19,10 @@ Json ToJson(const StoreInfo& info);
 Json ToJson(const VerifyResult& result);
 Json ToJson(const IngestReport& report);
 Json ToJson(const ReembedReport& report);
+Json ToJson(const ReuseReport& report);
+Json ToJson(const KvBuildReport& report);
+Json ToJson(const KvInfo& info);
+Json ToJson(const KvVerifyResult& result);
 
 // Text that is not valid UTF-8 (a path in an error, say) is shown with replacement characters.
 std::string Dump(const Json& json, int indent = 2);

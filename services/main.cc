@@ -54,6 +54,7 @@ int Main(int argc, char** argv) {
   add(MakeEmbedCommand());
   add(MakeRerankCommand());
   add(MakeGenerateCommand());
+  add(MakeKvCommand());
   add(MakeBenchCommand());
   add(MakeModelCommand());
   add(MakeServeCommand());

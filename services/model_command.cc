@@ -9,6 +9,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "engine/kv/reuse_gates.h"
+#include "engine/model/checkpoint.h"
+#include "engine/model/decoder.h"
 #include "engine/model/model_conversion.h"
 #include "engine/model/model_inspection.h"
 #include "engine/model/model_layout.h"
@@ -62,16 +65,18 @@ const char* PoolingName(engine::Pooling pooling) {
 class ModelCommand : public Command {
  public:
   CLI::App* Register(CLI::App* app) override {
-    CLI::App* c =
-        app->add_subcommand("model", "Look at, convert, quantise, distil and make up models");
+    CLI::App* c = app->add_subcommand(
+        "model", "Look at, check, convert, quantise, distil and make up models");
     c->require_subcommand(0, 1);  // None is reported below: here it would hide a mistyped one.
     RegisterInspect(c);
+    RegisterCheck(c);
     RegisterConversion(c);
     RegisterSynthesis(c);
     distill_ = distillation_.Register(c);
     c->footer(
         "Examples:\n"
         "  cairn model inspect SmolLM2-135M-Instruct\n"
+        "  cairn model check smollm2.gguf\n"
         "  cairn model convert SmolLM2-135M-Instruct smollm2.gguf --type q8_0\n"
         "  cairn model quantize smollm2-f16.gguf smollm2-q4.gguf --type q4_k\n"
         "  cairn model distill all-MiniLM-L6-v2 --texts corpus.txt --out small\n"
@@ -81,6 +86,7 @@ class ModelCommand : public Command {
 
   int Run() override {
     if (inspect_->parsed()) return Inspect();
+    if (check_->parsed()) return Check();
     if (convert_->parsed() || quantize_->parsed()) return Convert();
     if (synthesize_->parsed()) return Synthesize();
     if (distill_->parsed()) return distillation_.Run();
@@ -93,6 +99,16 @@ class ModelCommand : public Command {
     inspect_->add_option("MODEL", from_, "GGUF file or Hugging Face directory")->required();
     inspect_->add_flag("--tensors", tensors_, "List the tensors too");
     inspect_->add_flag("--json", json_, "Print JSON");
+  }
+
+  void RegisterCheck(CLI::App* parent) {
+    check_ = parent->add_subcommand("check", "Whether a model's keys and values may be reused");
+    check_->add_option("MODEL", from_, "GGUF file or Hugging Face directory")->required();
+    check_->add_flag("--json", json_, "Print JSON");
+    AddThreads(check_);
+    check_->footer(
+        "Computes in float32, so that what differs is not rounding. Exits with 1 where a gate\n"
+        "fails: answers of this model then compute everything.");
   }
 
   void RegisterConversion(CLI::App* parent) {
@@ -139,6 +155,39 @@ class ModelCommand : public Command {
       Print(*model);
     }
     return kExitOk;
+  }
+
+  int Check() const {
+    const auto checkpoint = engine::Checkpoint::Open(from_);
+    if (!checkpoint.ok()) return FailInput(checkpoint.status());
+    engine::DecoderOptions options;
+    options.threads = threads_;
+    options.kv_type = kernels::KvType::kF32;
+    options.compute = kernels::ComputeType::kF32;
+    const auto decoder = engine::Decoder::Create(**checkpoint, options);
+    if (!decoder.ok()) return FailInput(decoder.status());
+    const auto report = engine::RunReuseGates(decoder->get());
+    if (!report.ok()) return FailInput(report.status());
+    if (json_) {
+      std::printf("%s\n", Dump(GatesJson(*report)).c_str());
+    } else {
+      for (const engine::ReuseGate& gate : report->gates) {
+        std::printf("%-16s  %.1e  %s\n", gate.name.c_str(), gate.difference,
+                    gate.holds() ? "ok" : "FAILS");
+      }
+    }
+    return report->holds() ? kExitOk : kExitNothingFound;
+  }
+
+  static Json GatesJson(const engine::ReuseGateReport& report) {
+    Json gates = Json::array();
+    for (const engine::ReuseGate& gate : report.gates) {
+      gates.push_back(
+          {{"name", gate.name}, {"difference", gate.difference}, {"holds", gate.holds()}});
+    }
+    return {{"holds", report.holds()},
+            {"tolerance", engine::kGateTolerance},
+            {"gates", std::move(gates)}};
   }
 
   int Convert() const {
@@ -282,6 +331,7 @@ class ModelCommand : public Command {
   }
 
   CLI::App* inspect_ = nullptr;
+  CLI::App* check_ = nullptr;
   CLI::App* convert_ = nullptr;
   CLI::App* quantize_ = nullptr;
   CLI::App* synthesize_ = nullptr;

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/command.h"
+#include "services/kv_flags.h"
 #include "services/server/listener.h"
 #include "services/server/server.h"
 
@@ -65,6 +66,7 @@ class ServeCommand : public Command {
     c->fallthrough();  // --config may come after the command.
     RegisterAddresses(c);
     RegisterModels(c);
+    RegisterKv(c);
     RegisterLimits(c);
     c->footer(
         "Without TLS it listens on this machine only. SIGTERM: no further calls, those at\n"
@@ -87,6 +89,9 @@ class ServeCommand : public Command {
     options_.limits.connection_age = absl::Seconds(connection_age_);
     options_.drain = absl::Seconds(drain_);
     options_.reflection = !no_reflection_;
+    KvReuseOptions& kv = options_.engine.kv;
+    kv.enabled = !kv_reuse_.empty() || kv.build_on_ingest;
+    options_.kv_reuse = ReuseQualityNamed(kv_reuse_);
     if (absl::Status s = CheckServerOptions(options_); !s.ok()) return Fail(s);
     absl::StatusOr<LogLevel> level = ParseLogLevel(log_level_);
     if (!level.ok()) return Fail(level.status());
@@ -147,6 +152,19 @@ class ServeCommand : public Command {
     c->add_option("--seal-chunks", options_.engine.seal_chunks,
                   "Chunks kept in memory before they become a segment (default 32768)")
         ->check(CLI::Range(1, 10'000'000));
+  }
+
+  void RegisterKv(CLI::App* c) {
+    KvReuseOptions& kv = options_.engine.kv;
+    RegisterKvReuse(c, &kv_reuse_)
+        ->description(
+            "Reuse kept keys and values of passages. How much of them answers compute again that "
+            "do not say it: exact (all), balanced (what differs most) or fast (nothing)");
+    c->add_flag("--kv-build", kv.build_on_ingest,
+                "Compute them after each ingestion, in the background; implies --kv-reuse balanced "
+                "unless it is given");
+    RegisterKvStorage(c, &kv);
+    RegisterKvMemory(c, &kv);
   }
 
   void RegisterLimits(CLI::App* c) {
@@ -241,6 +259,7 @@ class ServeCommand : public Command {
   double connection_idle_ = absl::ToDoubleSeconds(options_.limits.connection_idle);
   double connection_age_ = absl::ToDoubleSeconds(options_.limits.connection_age);
   double drain_ = absl::ToDoubleSeconds(options_.drain);
+  std::string kv_reuse_;
   bool no_reflection_ = false;
 };
 

@@ -102,7 +102,7 @@ AnswerFinish FinishOf(FinishReason reason) {
   }
 }
 
-absl::Status Generate(const SearchContext& context, SharedGenerator* generator,
+absl::Status Generate(const SearchContext& context, SharedGenerator* generator, ChunkCaches* caches,
                       const AskRequest& request, const GenerateOptions& options,
                       AnswerPrompt prompt, AskResponse* response) {
   SentenceWriter writer(*context.analyzer, request, response);
@@ -115,12 +115,30 @@ absl::Status Generate(const SearchContext& context, SharedGenerator* generator,
   TextGenerator::Watch watch;
   watch.on_text = [&](std::string_view text) { reader.Append(text); };
   watch.is_cancelled = request.is_cancelled;
+  std::shared_ptr<BlendedPrompt> blended;
+  if (!prompt.stretches.empty()) {
+    absl::StatusOr<std::shared_ptr<BlendedPrompt>> made =
+        caches->Read(context.collection->id(), prompt, response->passages, request.reuse);
+    if (!made.ok()) return made.status();
+    blended = *std::move(made);
+  }
   absl::StatusOr<GenerationOutput> output =
-      generator->Generate(std::move(prompt.ids), prompt.continues, options, watch);
+      generator->Generate(std::move(prompt.ids), prompt.continues, options, watch, blended);
   if (!output.ok()) return output.status();
   reader.Finish();
   response->finish = FinishOf(output->finish);
-  response->usage = {output->prompt_tokens, output->cached_tokens, output->ids.size()};
+  response->usage.prompt_tokens = output->prompt_tokens;
+  response->usage.cached_tokens = output->cached_tokens;
+  response->usage.generated_tokens = output->ids.size();
+  if (blended != nullptr) {
+    response->usage.reuse = blended->report();
+  } else {
+    ReuseReport& reuse = response->usage.reuse;
+    reuse.method = ReuseMethodName(ReuseMethod::kFull);
+    reuse.reason = "no keys and values of chunks are kept";
+    reuse.exact_tokens = output->cached_tokens;
+    reuse.fresh_tokens = output->prompt_tokens - output->cached_tokens;
+  }
   response->timings.prefill = output->prefill_seconds * kMicroseconds;
   response->timings.decode = output->decode_seconds * kMicroseconds;
   return absl::OkStatus();
@@ -129,7 +147,8 @@ absl::Status Generate(const SearchContext& context, SharedGenerator* generator,
 }  // namespace
 
 absl::StatusOr<AskResponse> AnswerWithModel(const SearchContext& context,
-                                            SharedGenerator* generator, const AskRequest& request) {
+                                            SharedGenerator* generator, ChunkCaches* caches,
+                                            const AskRequest& request) {
   Stopwatch whole, watch;
   absl::StatusOr<GenerateOptions> options = CheckRequest(request);
   if (!options.ok()) return options.status();
@@ -141,21 +160,28 @@ absl::StatusOr<AskResponse> AnswerWithModel(const SearchContext& context,
   search.filter = request.filter;
   search.rerank = request.rerank;
   search.is_cancelled = request.is_cancelled;
-  absl::StatusOr<SearchResponse> found = RunSearch(context, search);
+  const bool reuses = caches != nullptr && caches->can_reuse();
+  SearchContext retrieving = context;
+  if (reuses && request.reuse != ReuseQuality::kExact) {
+    retrieving.on_candidates = [&](absl::Span<const uint64_t> chunks) {
+      caches->Prefetch(context.collection->id(), chunks);
+    };
+  }
+  absl::StatusOr<SearchResponse> found = RunSearch(retrieving, search);
   if (!found.ok()) return found.status();
   AskResponse response;
   response.mode = AskMode::kGenerated;
   response.timings.retrieve = watch.Lap();
   if (!found->hits.empty()) {
     absl::StatusOr<AnswerPrompt> prompt =
-        MakeAnswerPrompt(*generator, *context.analyzer, request, found->hits);
+        MakeAnswerPrompt(*generator, *context.analyzer, request, found->hits, reuses);
     if (!prompt.ok()) return prompt.status();
     response.passages = std::move(prompt->passages);
     options->stop = prompt->stop;
     response.timings.select = watch.Lap();
     if (request.on_passages) request.on_passages(response.passages);
     absl::Status generated =
-        Generate(context, generator, request, *options, *std::move(prompt), &response);
+        Generate(context, generator, caches, request, *options, *std::move(prompt), &response);
     if (!generated.ok()) return generated;
   } else if (request.on_passages) {
     request.on_passages(response.passages);

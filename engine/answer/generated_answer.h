@@ -5,6 +5,7 @@
 #include "absl/status/statusor.h"
 #include "engine/engine.h"
 #include "engine/generation/shared_generator.h"
+#include "engine/kv/chunk_caches.h"
 #include "engine/search.h"
 
 namespace cairn::engine {
@@ -13,9 +14,11 @@ namespace cairn::engine {
 // into sentences and citations as it comes (AnswerReader). A citation stays where its passage
 // exists and supports the sentence (SupportChecker), and then points at the sentences of the
 // document that do. Nothing is generated where nothing is found. Errors as RunSearch,
-// MakeAnswerPrompt and SharedGenerator::Generate; a cancelled answer is none. Thread-safe.
+// MakeAnswerPrompt and SharedGenerator::Generate; a cancelled answer is none. `caches` (null:
+// none): what is kept of the collection's chunks is not read anew (docs/kv-reuse.md). Thread-safe.
 absl::StatusOr<AskResponse> AnswerWithModel(const SearchContext& context,
-                                            SharedGenerator* generator, const AskRequest& request);
+                                            SharedGenerator* generator, ChunkCaches* caches,
+                                            const AskRequest& request);
 
 }  // namespace cairn::engine
 

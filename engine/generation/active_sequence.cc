@@ -56,6 +56,11 @@ void ActiveSequence::StartFrom(std::vector<KvPageRef> pages) {
   output_.cached_tokens = kv.length();
 }
 
+size_t ActiveSequence::exact_tokens() const {
+  return request_.reader == nullptr ? kv.length()
+                                    : std::min(kv.length(), request_.reader->exact_tokens());
+}
+
 void ActiveSequence::Preempt() {
   kv = KvSequence(kv.pool());
   ++output_.preemptions;

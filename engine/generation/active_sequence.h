@@ -39,6 +39,13 @@ class ActiveSequence {
   bool decoding() const { return tokens_.size() > prompt_tokens_ && pending() == 1; }
   bool finished() const { return finish_ != FinishReason::kNone; }
   bool failed() const { return finish_ == FinishReason::kError; }
+  // What reads the prompt, while it has not been read; null: nobody does.
+  PromptReader* reader() const {
+    return kv.length() < prompt_tokens_ ? request_.reader.get() : nullptr;
+  }
+  size_t prompt_tokens() const { return prompt_tokens_; }
+  // Of the computed tokens, those that stand behind nothing but computed ones.
+  size_t exact_tokens() const;
   // The most tokens whose keys and values it may come to need.
   size_t most_tokens() const { return prompt_tokens_ + max_tokens_ - 1; }
 

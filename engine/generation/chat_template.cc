@@ -408,4 +408,30 @@ absl::StatusOr<std::vector<uint32_t>> ChatTemplate::Encode(absl::Span<const Chat
   return EncodeParts(tokenizer, *parts, family_->begins_with_bos);
 }
 
+absl::StatusOr<std::vector<std::vector<uint32_t>>> ChatTemplate::EncodeStretches(
+    absl::Span<const ChatMessage> messages, char separator, const Tokenizer& tokenizer) const {
+  absl::StatusOr<std::vector<PromptPart>> parts = Render(messages);
+  if (!parts.ok()) return parts.status();
+  std::vector<std::vector<PromptPart>> stretches(1);
+  for (const PromptPart& part : *parts) {
+    if (part.control == ControlText::kAsTokens) {
+      stretches.back().push_back(part);
+      continue;
+    }
+    std::string_view rest = part.text;
+    for (size_t end; (end = rest.find(separator)) != std::string_view::npos;) {
+      stretches.back().push_back({std::string(rest.substr(0, end)), part.control});
+      stretches.emplace_back();
+      rest.remove_prefix(end + 1);
+    }
+    stretches.back().push_back({std::string(rest), part.control});
+  }
+  std::vector<std::vector<uint32_t>> ids;
+  for (const std::vector<PromptPart>& stretch : stretches) {
+    ids.push_back(ids.empty() ? EncodeParts(tokenizer, stretch, family_->begins_with_bos)
+                              : EncodeInnerParts(tokenizer, stretch));
+  }
+  return ids;
+}
+
 }  // namespace cairn::engine

@@ -51,6 +51,12 @@ class ChatTemplate {
   absl::StatusOr<std::vector<uint32_t>> Encode(absl::Span<const ChatMessage> messages,
                                                const chunking::Tokenizer& tokenizer) const;
 
+  // The same cut where `separator` stands in messages' contents, which do not keep it: ids of the
+  // stretches, which are encoded one by one, and the conversation's when put behind each other.
+  absl::StatusOr<std::vector<std::vector<uint32_t>>> EncodeStretches(
+      absl::Span<const ChatMessage> messages, char separator,
+      const chunking::Tokenizer& tokenizer) const;
+
  private:
   ChatTemplate(const ChatFamily* family, const chunking::Tokenizer& tokenizer);
 

@@ -6,12 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "engine/generation/prompt_reader.h"
 #include "engine/generation/sampler.h"
 
 namespace cairn::engine {
@@ -76,6 +78,8 @@ struct GenerationRequest {
   // Whether the answer goes on in the prompt's sentence, so that a space it begins with counts;
   // otherwise it is a text of its own.
   bool continues_prompt = true;
+  // Reads the prompt, in one go; null: it is computed, in pieces, beside others.
+  std::shared_ptr<PromptReader> reader;
   // Called on the thread that steps, for each token and at the end; the last call, and only that,
   // has a finish reason. May submit and cancel, this request too. Optional.
   std::function<void(const GenerationEvent&)> on_event;

@@ -60,6 +60,34 @@ absl::StatusOr<GenerationOutput> GenerationService::Wait(RequestId id) {
   return std::move(kept->output);
 }
 
+absl::Status GenerationService::Do(const std::function<void()>& work) {
+  Work mine{&work};
+  absl::MutexLock lock(&mutex_);
+  if (stop_) return absl::UnavailableError("generation has been shut down");
+  waiting_work_.push_back(&mine);
+  mutex_.Await(absl::Condition(&mine.done));
+  return mine.ran ? absl::OkStatus() : absl::UnavailableError("generation has been shut down");
+}
+
+void GenerationService::RunWork() {
+  Work* next = nullptr;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (waiting_work_.empty() || stop_) return;
+    next = waiting_work_.front();
+    waiting_work_.pop_front();
+  }
+  (*next->work)();
+  absl::MutexLock lock(&mutex_);
+  next->ran = next->done = true;
+}
+
+void GenerationService::DropWork() {
+  absl::MutexLock lock(&mutex_);
+  for (Work* work : waiting_work_) work->done = true;
+  waiting_work_.clear();
+}
+
 GenerationService::Statistics GenerationService::statistics() const {
   absl::MutexLock lock(&mutex_);
   return statistics_;
@@ -68,6 +96,7 @@ GenerationService::Statistics GenerationService::statistics() const {
 void GenerationService::Run() {
   bool stop = false;
   while (!stop) {
+    RunWork();
     if (!scheduler_->HasWork()) {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(this, &GenerationService::MustWake));
@@ -85,6 +114,7 @@ void GenerationService::Run() {
     statistics_.seconds += step.seconds;
     statistics_.longest_step_seconds = std::max(statistics_.longest_step_seconds, step.seconds);
   }
+  DropWork();
   scheduler_->Close();
 }
 

@@ -3,11 +3,14 @@
 #define CAIRN_ENGINE_GENERATION_GENERATION_SERVICE_H_
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/generation/generation_request.h"
@@ -45,9 +48,20 @@ class GenerationService {
   // whose output has been taken, and for one forgotten. An output is kept until Wait or Forget.
   absl::StatusOr<GenerationOutput> Wait(RequestId id);
 
+  // Runs `work` on the service's thread, between two passes: it may use the model. Returns when it
+  // is done. Passes wait meanwhile, so it should take no longer than one. Unavailable, without
+  // running it, where the service ends first.
+  absl::Status Do(const std::function<void()>& work);
+
   Statistics statistics() const;
 
  private:
+  struct Work {
+    const std::function<void()>* work = nullptr;
+    bool done = false;
+    bool ran = false;
+  };
+
   struct Kept {
     bool done = false;
     bool taken = false;
@@ -55,13 +69,19 @@ class GenerationService {
   };
 
   void Run();
-  bool MustWake() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stop_ || work_; }
+  // Runs the first piece of work that waits, if any.
+  void RunWork();
+  void DropWork();
+  bool MustWake() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return stop_ || work_ || !waiting_work_.empty();
+  }
 
   const std::unique_ptr<Scheduler> scheduler_;
   mutable absl::Mutex mutex_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   bool work_ ABSL_GUARDED_BY(mutex_) = false;  // Something was submitted since the thread looked.
   std::map<RequestId, std::shared_ptr<Kept>> kept_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Work*> waiting_work_ ABSL_GUARDED_BY(mutex_);  // Of callers of Do, who wait for them.
   Statistics statistics_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };

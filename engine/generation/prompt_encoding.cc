@@ -62,8 +62,8 @@ absl::StatusOr<std::vector<uint32_t>> EncodePlainPrompt(const Tokenizer& tokeniz
   return ids;
 }
 
-std::vector<uint32_t> EncodeParts(const Tokenizer& tokenizer, absl::Span<const PromptPart> parts,
-                                  bool begin) {
+std::vector<uint32_t> EncodeInnerParts(const Tokenizer& tokenizer,
+                                       absl::Span<const PromptPart> parts) {
   // At once, because a SentencePiece model treats the beginning of a text in its own way, and the
   // beginning of a part is none.
   std::string whole;
@@ -81,6 +81,12 @@ std::vector<uint32_t> EncodeParts(const Tokenizer& tokenizer, absl::Span<const P
       Append(EncodeText(tokenizer, part.text, part.control), &ids);
     }
   }
+  return ids;
+}
+
+std::vector<uint32_t> EncodeParts(const Tokenizer& tokenizer, absl::Span<const PromptPart> parts,
+                                  bool begin) {
+  std::vector<uint32_t> ids = EncodeInnerParts(tokenizer, parts);
   const SpecialTokens& special = tokenizer.special_tokens();
   if (special.bos.has_value() && (begin || special.add_bos)) {
     ids.insert(ids.begin(), *special.bos);

@@ -37,6 +37,10 @@ absl::StatusOr<std::vector<uint32_t>> EncodePlainPrompt(const chunking::Tokenize
 std::vector<uint32_t> EncodeParts(const chunking::Tokenizer& tokenizer,
                                   absl::Span<const PromptPart> parts, bool begin);
 
+// The same of parts that something stands before: no bos.
+std::vector<uint32_t> EncodeInnerParts(const chunking::Tokenizer& tokenizer,
+                                       absl::Span<const PromptPart> parts);
+
 }  // namespace cairn::engine
 
 #endif  // CAIRN_ENGINE_GENERATION_PROMPT_ENCODING_H_

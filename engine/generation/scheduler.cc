@@ -120,11 +120,13 @@ StepStatistics Scheduler::Step() {
   const GenerationClock::time_point start = GenerationClock::now();
   step_ = {};
   plan_.clear();
+  to_read_ = nullptr;
   EndCancelledAndLate();
   PlanDecodes();
   PlanPrefills();
   Admit();
   if (!plan_.empty()) RunPass();
+  if (to_read_ != nullptr) ReadPrompt();
   EndCancelledAndLate();
   DropFinished();
   step_.seconds = std::chrono::duration<double>(GenerationClock::now() - start).count();
@@ -203,8 +205,12 @@ void Scheduler::PlanPrefills() {
 }
 
 void Scheduler::PlanPrefill(ActiveSequence* sequence) {
-  const size_t tokens = std::min(sequence->pending(), BudgetLeft());
-  if (tokens == 0 || sequence->finished()) return;
+  if (sequence->finished()) return;
+  const bool reads = sequence->reader() != nullptr;
+  if (reads && to_read_ != nullptr) return;  // It is another's turn.
+  const size_t tokens = reads ? sequence->prompt_tokens() - sequence->kv.length()
+                              : std::min(sequence->pending(), BudgetLeft());
+  if (tokens == 0) return;
   absl::Status status = Reserve(sequence, tokens);
   while (!status.ok()) {
     // Answers under way keep their pages: they come to an end. Younger prompts give way.
@@ -215,7 +221,9 @@ void Scheduler::PlanPrefill(ActiveSequence* sequence) {
     Preempt(victim->second.get());
     status = Reserve(sequence, tokens);
   }
-  if (status.ok()) {
+  if (status.ok() && reads) {
+    to_read_ = sequence;
+  } else if (status.ok()) {
     plan_.push_back({sequence, tokens, false});
   } else if (running_.size() == 1) {
     // Alone, and even so: others than this scheduler hold the pool's pages.
@@ -287,13 +295,37 @@ void Scheduler::Preempt(ActiveSequence* sequence) {
   Remember(*sequence);
   sequence->Preempt();
   std::erase_if(plan_, [&](const Planned& planned) { return planned.sequence == sequence; });
+  if (to_read_ == sequence) to_read_ = nullptr;
   waiting_.insert(running_.extract(sequence->id()));
   ++step_.preempted;
 }
 
 void Scheduler::Remember(const ActiveSequence& sequence) {
   if (cache_ == nullptr) return;
-  cache_->Insert(sequence.cache_scope(), sequence.computed_tokens(), sequence.kv);
+  const size_t exact = sequence.exact_tokens();
+  cache_->Insert(sequence.cache_scope(), sequence.computed_tokens().first(exact),
+                 sequence.kv.Fork(exact));
+}
+
+void Scheduler::ReadPrompt() {
+  ActiveSequence* const sequence = to_read_;
+  // Since it was planned a callback may have ended it.
+  if (sequence->finished() || IsCancelled(sequence->id())) return;
+  const size_t tokens = sequence->prompt_tokens() - sequence->kv.length();
+  logits_.resize(model_->vocabulary_size());
+  const absl::Status status = sequence->reader()->Read(&sequence->kv, absl::MakeSpan(logits_), [&] {
+    return IsCancelled(sequence->id()) || sequence->deadline() <= GenerationClock::now();
+  });
+  step_.prefill_sequences += 1;
+  step_.prefill_tokens += tokens;
+  if (absl::IsCancelled(status)) return;  // Its end comes with what cancelled it.
+  if (!status.ok()) {
+    sequence->Finish(FinishReason::kError, status);
+    return;
+  }
+  // Where it had been preempted its own tokens are computed next.
+  if (sequence->pending() == 0) sequence->TakeLogits(logits_);
+  if (!sequence->failed()) Remember(*sequence);
 }
 
 void Scheduler::RunPass() {

@@ -48,7 +48,8 @@ struct StepStatistics {
 // of prompts, in the order of arrival. Where pages of keys and values run out, cached prefixes go
 // first; then the youngest request gives its own up and is computed again later, so that the oldest
 // always advances. A request waits while an earlier one of its cache scope is computing pages that
-// both begin with.
+// both begin with. A prompt with a reader of its own (PromptReader) is read in one go behind a
+// pass, one prompt at a time; others wait that long.
 //
 // Submit and Cancel may be called from any thread and from callbacks; Step, HasWork and Close
 // from one thread at a time, and not from callbacks. Callbacks run inside Step and Close. The
@@ -100,6 +101,7 @@ class Scheduler {
   void PlanPrefills();
   void Admit();
   void RunPass();
+  void ReadPrompt();
   void DropFinished();
 
   void PlanPrefill(ActiveSequence* sequence);
@@ -131,6 +133,7 @@ class Scheduler {
   Sequences waiting_;
   Sequences running_;
   std::vector<Planned> plan_;
+  ActiveSequence* to_read_ = nullptr;  // By its reader, behind this step's pass.
   StepStatistics step_;
   std::vector<float> logits_;
 };

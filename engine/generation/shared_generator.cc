@@ -60,7 +60,8 @@ absl::StatusOr<std::unique_ptr<SharedGenerator>> SharedGenerator::Create(
 absl::StatusOr<GenerationOutput> SharedGenerator::Generate(std::vector<uint32_t> prompt,
                                                            bool continues,
                                                            const GenerateOptions& options,
-                                                           const TextGenerator::Watch& watch) {
+                                                           const TextGenerator::Watch& watch,
+                                                           std::shared_ptr<PromptReader> reader) {
   // Shared: the service may still hold its end when this call has taken what it wanted.
   const auto exchange = std::make_shared<Exchange>();
   GenerationRequest request;
@@ -69,6 +70,7 @@ absl::StatusOr<GenerationOutput> SharedGenerator::Generate(std::vector<uint32_t>
   std::vector<uint32_t>& ends = request.options.end_tokens;
   ends.insert(ends.end(), parts_.end_tokens.begin(), parts_.end_tokens.end());
   request.continues_prompt = continues;
+  request.reader = std::move(reader);
   request.on_event = [exchange](const GenerationEvent& event) {
     absl::MutexLock lock(&exchange->mutex);
     exchange->text.append(event.text);
@@ -111,6 +113,12 @@ absl::StatusOr<GenerationOutput> SharedGenerator::Generate(std::vector<uint32_t>
     cancelled = watch.is_cancelled && watch.is_cancelled();
     if (cancelled) service_->Cancel(*id);
   }
+}
+
+absl::Status SharedGenerator::WithDecoder(const std::function<void(Decoder*)>& work) {
+  Decoder* const model = decoder();
+  if (model == nullptr) return absl::FailedPreconditionError("the model has no layers to look at");
+  return service_->Do([&] { work(model); });
 }
 
 }  // namespace cairn::engine

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,10 +39,19 @@ class SharedGenerator {
   // Continues `prompt`, which is not empty; `continues` as GenerationRequest::continues_prompt.
   // Errors and ends as TextGenerator::Generate's; watch.is_cancelled is asked many times a second.
   // A cancelled call does not wait for the pass under way: then its output lacks what is not known
-  // before the pass's end (times, cached tokens).
+  // before the pass's end (times, cached tokens). `reader`: as GenerationRequest::reader.
   absl::StatusOr<GenerationOutput> Generate(std::vector<uint32_t> prompt, bool continues,
                                             const GenerateOptions& options,
-                                            const TextGenerator::Watch& watch = {});
+                                            const TextGenerator::Watch& watch = {},
+                                            std::shared_ptr<PromptReader> reader = nullptr);
+
+  // Calls `work` with the model, on the generator's thread, between two passes, and waits for it.
+  // FailedPrecondition for a model that is no Decoder, Unavailable where the generator ends first.
+  absl::Status WithDecoder(const std::function<void(Decoder*)>& work);
+  // For PromptReaders and for what never changes; null for a model that is no Decoder.
+  Decoder* decoder() const { return dynamic_cast<Decoder*>(parts_.model.get()); }
+  // The model's files; null where it was not opened from any.
+  const Checkpoint* checkpoint() const { return checkpoint_.get(); }
 
   size_t context_length() const { return parts_.model->context_length(); }
   const chunking::Tokenizer& tokenizer() const { return *parts_.tokenizer; }

@@ -150,9 +150,9 @@ void Decoder::ReserveScratch(size_t rows) {
   kernels::Grow(&normed_, team_.size() * std::max<size_t>(config_.hidden_size, head_width));
 }
 
-PassPlan Decoder::Plan(absl::Span<const PassSequence> sequences) const {
+PassPlan Decoder::PlanRows(absl::Span<const PassSequence> sequences,
+                           std::vector<PlannedSequence>* planned) const {
   PassPlan plan;
-  std::vector<PlannedSequence> planned;
   for (const PassSequence& s : sequences) plan.rows += s.slots.size();
   kernels::Grow(&plan.cos, plan.rows * rope_.pairs());
   kernels::Grow(&plan.sin, plan.rows * rope_.pairs());
@@ -162,7 +162,7 @@ PassPlan Decoder::Plan(absl::Span<const PassSequence> sequences) const {
     const absl::Span<const uint32_t> positions = s.positions.empty() ? s.slots : s.positions;
     std::vector<const std::byte*>& pages = plan.pages.emplace_back();
     for (const KvPageRef& page : s.sequence->pages()) pages.push_back(page->tile(0, 0));
-    planned.push_back({pages.data(), row, s.slots});
+    planned->push_back({pages.data(), row, s.slots});
     for (size_t i = 0; i < s.slots.size(); ++i, ++row) {
       plan.row_page.push_back(s.sequence->pages()[s.slots[i] / kKvPageTokens]->tile(0, 0));
       plan.row_token.push_back(s.slots[i] % kKvPageTokens);
@@ -170,6 +170,17 @@ PassPlan Decoder::Plan(absl::Span<const PassSequence> sequences) const {
                    &plan.cos[row * rope_.pairs()], &plan.sin[row * rope_.pairs()]);
     }
   }
+  return plan;
+}
+
+PassPlan Decoder::PlanPlaces(absl::Span<const PassSequence> sequences) const {
+  std::vector<PlannedSequence> planned;
+  return PlanRows(sequences, &planned);
+}
+
+PassPlan Decoder::Plan(absl::Span<const PassSequence> sequences) const {
+  std::vector<PlannedSequence> planned;
+  PassPlan plan = PlanRows(sequences, &planned);
   const size_t group = config_.heads / config_.kv_heads;
   bool full = false, windowed = false;
   for (uint32_t l = 0; l < config_.layers; ++l) {

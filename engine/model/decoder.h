@@ -87,6 +87,10 @@ class Decoder final : public LanguageModel {
   const ModelConfig& config() const { return config_; }
   size_t weight_bytes() const { return weights_.bytes(); }
   size_t threads() const { return team_.size(); }
+  // The most rows that it computes together: more than these make passes slower, not faster.
+  size_t max_rows() const { return max_rows_; }
+  // For work between passes.
+  kernels::ThreadTeam& team() { return team_; }
 
   // Reads all weights once, as the threads share them in decoding, and nothing else: what bounds a
   // decoding step.
@@ -100,6 +104,8 @@ class Decoder final : public LanguageModel {
   // --- Layer by layer --------------------------------------------------------------------------
 
   PassPlan Plan(absl::Span<const PassSequence> sequences) const;
+  // The same for WriteKv alone: nothing is planned of attention.
+  PassPlan PlanPlaces(absl::Span<const PassSequence> sequences) const;
 
   // hidden [tokens.size()][hidden_size] = the tokens' embeddings.
   void Embed(absl::Span<const uint32_t> tokens, float* hidden) const;
@@ -158,6 +164,9 @@ class Decoder final : public LanguageModel {
   static Rows RowsOf(absl::Span<const Piece> pieces, bool only_wanted);
 
   Decoder(const Checkpoint& checkpoint, const DecoderOptions& options);
+  // Plans the rows' places; `planned`: what attention is planned from.
+  PassPlan PlanRows(absl::Span<const PassSequence> sequences,
+                    std::vector<PlannedSequence>* planned) const;
   static absl::StatusOr<std::unique_ptr<Decoder>> Load(const Checkpoint& checkpoint,
                                                        const DecoderOptions& options);
 

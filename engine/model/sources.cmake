@@ -13,6 +13,7 @@ list(APPEND CAIRN_MODEL_SOURCES
   model/encoder_checkpoint.cc
   model/encoder_config.cc
   model/encoder_embedder.cc
+  model/first_layers.cc
   model/gguf.cc
   model/gguf_checkpoint.cc
   model/gguf_config.cc

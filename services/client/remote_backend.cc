@@ -226,6 +226,7 @@ absl::StatusOr<AskResponse> RemoteBackend::Ask(const AskRequest& request) {
   WriteAnswerRequest(request, &message);
   message.set_parent(*std::move(parent));
   message.set_question(Repaired(request.question));
+  if (leaves_reuse_to_server_) message.mutable_generation()->clear_reuse();
   ServerCall call(connection_.get(), ServerCall::Kind::kQuery, request.is_cancelled);
   const auto stream = stubs_->answer.Answer(call.context(), message);
   AskResponse answer;

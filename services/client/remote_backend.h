@@ -26,6 +26,7 @@ class RemoteBackend : public Backend {
                             const std::function<void(size_t, SearchResponse)>& on_found) override;
   absl::StatusOr<bool> CanGenerate() override;
   absl::StatusOr<AskResponse> Ask(const AskRequest& request) override;
+  void LeaveReuseToServer() override { leaves_reuse_to_server_ = true; }
   absl::StatusOr<IngestReport> Ingest(absl::Span<const std::string> paths,
                                       const IngestOptions& options) override;
   // The server does that by itself.
@@ -39,6 +40,7 @@ class RemoteBackend : public Backend {
 
   const std::unique_ptr<ServerConnection> connection_;
   const std::unique_ptr<Stubs> stubs_;
+  bool leaves_reuse_to_server_ = false;
 };
 
 }  // namespace cairn::services

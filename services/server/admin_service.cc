@@ -11,6 +11,7 @@
 #include "services/server/server_state.h"
 #include "services/server/services.h"
 #include "services/server/unary_call.h"
+#include "services/wire/field_checks.h"
 #include "services/wire/messages.h"
 #include "services/wire/resource_names.h"
 #include "services/wire/status.h"
@@ -24,6 +25,8 @@ constexpr Method kGetStats = {"cairn.v1.Admin/GetStats"};
 constexpr Method kVerify = {"cairn.v1.Admin/VerifyStore"};
 constexpr Method kCompact = {"cairn.v1.Admin/CompactStore"};
 constexpr Method kSnapshot = {"cairn.v1.Admin/SnapshotStore"};
+constexpr Method kBuildKv = {"cairn.v1.Admin/BuildKv"};
+constexpr Method kGetKvStats = {"cairn.v1.Admin/GetKvStats"};
 
 // What maintenance tells, and asks, of an operation.
 MaintenanceOptions OptionsOf(OperationControl& control, const std::string& collection) {
@@ -144,6 +147,72 @@ absl::Status Snapshot(Call& call, const v1::SnapshotStoreRequest& request, Opera
   });
 }
 
+// Of a request that must name its collection.
+absl::StatusOr<std::string> CollectionOf(Call& call, const std::string& name) {
+  if (absl::Status s = CheckRequired("collection", name); !s.ok()) return s;
+  return TargetOf(call, name);
+}
+
+absl::StatusOr<std::string> RunKvBuild(Engine& engine, const std::string& collection,
+                                       OperationControl& control) {
+  KvBuildOptions options;
+  options.collection = collection;
+  options.is_cancelled = [&control] { return control.cancelled(); };
+  options.on_progress = [&control](const KvBuildProgress& p) {
+    control.SetProgress("read documents", p.documents, p.total_documents);
+  };
+  const absl::StatusOr<KvBuildReport> report = engine.BuildKv(options);
+  if (!report.ok()) return report.status();
+  v1::BuildKvResponse out;
+  out.set_documents(report->documents);
+  out.set_chunks(report->chunks);
+  out.set_known(report->known);
+  out.set_tokens(report->tokens);
+  out.set_bytes(report->bytes);
+  out.set_skipped(report->skipped);
+  out.set_seconds(report->seconds);
+  return PackResult(out);
+}
+
+absl::Status BuildKv(Call& call, const v1::BuildKvRequest& request, Operation* response) {
+  absl::StatusOr<std::string> target = CollectionOf(call, request.collection());
+  if (!target.ok()) return target.status();
+  absl::StatusOr<Engine*> engine = call.engine();
+  if (!engine.ok()) return engine.status();
+  // At once, not by an operation that fails.
+  if (absl::Status s = (*engine)->DescribeKv(*target).status(); !s.ok()) return s;
+  return RunOnce(call, request.request_id(), request, response, [&] {
+    return StartOperation(
+        call, kBuildKv.name, request.collection(),
+        [engine = *engine, target = *target](OperationControl& control) {
+          return RunKvBuild(*engine, target, control);
+        },
+        response);
+  });
+}
+
+absl::Status GetKvStats(Call& call, const v1::GetKvStatsRequest& request, v1::KvStats* response) {
+  absl::StatusOr<std::string> target = CollectionOf(call, request.collection());
+  if (!target.ok()) return target.status();
+  absl::StatusOr<Engine*> engine = call.engine();
+  if (!engine.ok()) return engine.status();
+  const absl::StatusOr<KvInfo> info = (*engine)->DescribeKv(*target);
+  if (!info.ok()) return info.status();
+  response->set_memory_hits(info->memory_hits);
+  response->set_disk_hits(info->disk_hits);
+  response->set_misses(info->misses);
+  response->set_loaded_bytes(info->loaded_bytes);
+  response->set_bad_chunks(info->bad_blobs);
+  if (!call.AuthorizeStore(Permission::kAdmin).ok()) return absl::OkStatus();
+  response->set_memory_chunks(info->memory_blobs);
+  response->set_memory_bytes(info->memory_bytes);
+  response->set_memory_evictions(info->memory_evictions);
+  response->set_disk_chunks(info->disk_blobs);
+  response->set_disk_bytes(info->disk_bytes);
+  response->set_disk_evictions(info->disk_evictions);
+  return absl::OkStatus();
+}
+
 class AdminService final : public v1::Admin::CallbackService {
  public:
   explicit AdminService(ServerState* state) : state_(state) {}
@@ -171,6 +240,18 @@ class AdminService final : public v1::Admin::CallbackService {
                                           Operation* response) override {
     return StartUnary(state_, context, kSnapshot, request, response,
                       [=](Call& call) { return Snapshot(call, *request, response); });
+  }
+  grpc::ServerUnaryReactor* BuildKv(grpc::CallbackServerContext* context,
+                                    const v1::BuildKvRequest* request,
+                                    Operation* response) override {
+    return StartUnary(state_, context, kBuildKv, request, response,
+                      [=](Call& call) { return services::BuildKv(call, *request, response); });
+  }
+  grpc::ServerUnaryReactor* GetKvStats(grpc::CallbackServerContext* context,
+                                       const v1::GetKvStatsRequest* request,
+                                       v1::KvStats* response) override {
+    return StartUnary(state_, context, kGetKvStats, request, response,
+                      [=](Call& call) { return services::GetKvStats(call, *request, response); });
   }
 
  private:

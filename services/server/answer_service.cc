@@ -2,6 +2,7 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -67,6 +68,7 @@ class AnswerCall : public grpc::ServerWriteReactor<v1::AnswerResponse>,
       absl::MutexLock lock(&mutex_);
       record.k = k_;
       record.hits = hits_;
+      record.kv = kv_;
       for (const auto& [stage, microseconds] : stages_) call_->AddStage(stage, microseconds);
     }
     call_->End(status_);
@@ -108,6 +110,9 @@ class AnswerCall : public grpc::ServerWriteReactor<v1::AnswerResponse>,
     if (!ask.ok()) return ask.status();
     absl::StatusOr<Engine*> engine = call_->engine();
     if (!engine.ok()) return engine.status();
+    if (request_.generation().reuse() == v1::REUSE_QUALITY_UNSPECIFIED) {
+      ask->reuse = state_->options.kv_reuse;
+    }
     ask->collection = collection_;
     // How fast a prompt is read tells which others were read before: to nobody of another tenant.
     ask->cache_scope = call_->identity().tenant;
@@ -127,6 +132,8 @@ class AnswerCall : public grpc::ServerWriteReactor<v1::AnswerResponse>,
     if (!answer.ok()) return answer.status();
     // Stopped by its client, it says so; what came before was sent.
     if (call_->stopped()) return call_->StopReason();
+    ReuseReport& reuse = answer->usage.reuse;
+    reuse.reason = call_->TranslateText(reuse.reason);
     auto event = std::make_unique<v1::AnswerResponse>();
     WriteAnswerSummary(*answer, event->mutable_summary());
     output_.Send(std::move(event));
@@ -152,6 +159,18 @@ class AnswerCall : public grpc::ServerWriteReactor<v1::AnswerResponse>,
                {"prefill", t.prefill},
                {"decode", t.decode},
                {"check", t.check}};
+    const ReuseReport& reuse = answer.usage.reuse;
+    state_->metrics->RecordPrompt({.exact_tokens = reuse.exact_tokens,
+                                   .reused_tokens = reuse.reused_tokens,
+                                   .recomputed_tokens = reuse.recomputed_tokens,
+                                   .fresh_tokens = reuse.fresh_tokens,
+                                   .loaded_bytes = reuse.loaded_bytes});
+    if (!state_->options.engine.kv.enabled || reuse.method.empty()) return;
+    kv_ = {reuse.method, reuse.exact_tokens, reuse.reused_tokens, reuse.recomputed_tokens};
+    // Parts of "prefill".
+    stages_.insert(
+        stages_.end(),
+        {{"kv_load", reuse.load}, {"kv_select", reuse.select}, {"kv_compute", reuse.compute}});
   }
 
   ServerState* const state_;
@@ -165,6 +184,7 @@ class AnswerCall : public grpc::ServerWriteReactor<v1::AnswerResponse>,
   absl::Mutex mutex_;
   size_t k_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t hits_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::optional<RequestRecord::Kv> kv_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::pair<const char*, double>> stages_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -132,6 +132,11 @@ absl::Status CheckServerOptions(const ServerOptions& options) {
           options.metrics_listen, ": metrics are for this machine only: use 127.0.0.1:PORT"));
     }
   }
+  const KvReuseOptions& kv = options.engine.kv;
+  if ((kv.enabled || kv.build_on_ingest) && options.engine.generator.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(kv.build_on_ingest ? "--kv-build" : "--kv-reuse",
+                                                   " takes a language model (--model)"));
+  }
   return absl::OkStatus();
 }
 

@@ -114,14 +114,25 @@ class Metrics::Impl {
         .Observe(Seconds(seconds));
   }
 
+  void RecordPrompt(const Prompt& prompt) {
+    const auto add = [this](const char* kind, uint64_t tokens) {
+      prompt_tokens_.Add({{"kind", kind}}).Increment(static_cast<double>(tokens));
+    };
+    add("exact", prompt.exact_tokens);
+    add("reused", prompt.reused_tokens);
+    add("recomputed", prompt.recomputed_tokens);
+    add("fresh", prompt.fresh_tokens);
+    loaded_bytes_.Add({}).Increment(static_cast<double>(prompt.loaded_bytes));
+  }
+
   absl::Status SetGaugeSource(std::string_view name_view, std::string_view help,
                               std::function<double()> source) {
     const std::string name(name_view);
     if (!prometheus::CheckMetricName(name)) {
       return absl::InvalidArgumentError(absl::StrCat("\"", name, "\" is no name of a metric"));
     }
-    for (const char* prefix :
-         {"cairn_request_", "cairn_requests_total", "cairn_response_", "process_"}) {
+    for (const char* prefix : {"cairn_request_", "cairn_requests_total", "cairn_response_",
+                               "cairn_prompt_", "process_"}) {
       if (name.starts_with(prefix)) {
         return absl::InvalidArgumentError(
             absl::StrCat(name, ": metrics of ", prefix, "... are made here"));
@@ -175,6 +186,10 @@ class Metrics::Impl {
       Make<prometheus::Counter>("cairn_response_bytes_total", "Bytes of responses' messages.");
   prometheus::Family<prometheus::Histogram>& stage_seconds_ = Make<prometheus::Histogram>(
       "cairn_request_stage_seconds", "How long the stages of requests took.");
+  prometheus::Family<prometheus::Counter>& prompt_tokens_ = Make<prometheus::Counter>(
+      "cairn_prompt_tokens_total", "Tokens of prompts of answers, by where they came from.");
+  prometheus::Family<prometheus::Counter>& loaded_bytes_ = Make<prometheus::Counter>(
+      "cairn_prompt_loaded_bytes_total", "Bytes of kept keys and values that prompts took.");
 
   // Held while sources are called, so that one that is removed is called no more.
   absl::Mutex mutex_;
@@ -194,6 +209,8 @@ void Metrics::RecordRequest(std::string_view method, std::string_view code_name,
 void Metrics::RecordStage(std::string_view method, std::string_view stage, double seconds) {
   impl_->RecordStage(method, stage, seconds);
 }
+
+void Metrics::RecordPrompt(const Prompt& prompt) { impl_->RecordPrompt(prompt); }
 
 absl::Status Metrics::SetGaugeSource(std::string_view name, std::string_view help,
                                      std::function<double()> source) {

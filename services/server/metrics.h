@@ -13,8 +13,8 @@
 
 namespace cairn::services {
 
-// Labels are methods, codes and stages only, each of a closed set: no tenant and no collection,
-// which have no bound and are nobody else's business. Thread-safe.
+// Labels are methods, codes, stages and kinds only, each of a closed set: no tenant and no
+// collection, which have no bound and are nobody else's business. Thread-safe.
 class Metrics {
  public:
   // `methods` are counted by name, all else as "other"; the same for the `stages` of requests.
@@ -30,6 +30,17 @@ class Metrics {
                      uint64_t bytes_in, uint64_t bytes_out);
   // cairn_request_stage_seconds{method,stage}
   void RecordStage(std::string_view method, std::string_view stage, double seconds);
+
+  // Of a generated answer: cairn_prompt_tokens_total{kind}, kinds being exact, reused, recomputed
+  // and fresh, and cairn_prompt_loaded_bytes_total.
+  struct Prompt {
+    uint64_t exact_tokens = 0;
+    uint64_t reused_tokens = 0;
+    uint64_t recomputed_tokens = 0;
+    uint64_t fresh_tokens = 0;
+    uint64_t loaded_bytes = 0;
+  };
+  void RecordPrompt(const Prompt& prompt);
 
   // A gauge whose value is asked for whenever the text is made, on that thread; replaces one of the
   // same name. What `source` uses must live until it is replaced or removed. InvalidArgument where

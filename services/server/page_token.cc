@@ -69,6 +69,8 @@ absl::StatusOr<std::string> PageTokens::Read(std::string_view request_key,
       bytes.size() < 1 + kHashBytes + kSignatureBytes || bytes[0] != kVersion) {
     return NoToken();
   }
+  // The last character has bits that stand for nothing: only one spelling is a token of ours.
+  if (absl::WebSafeBase64Escape(bytes) != token) return NoToken();
   const std::string_view payload =
       std::string_view(bytes).substr(0, bytes.size() - kSignatureBytes);
   if (payload.substr(1, kHashBytes) != Hash(request_key)) {

@@ -136,6 +136,12 @@ void RequestLog::Request(const RequestRecord& record) {
   }
   if (record.k) json["k"] = *record.k;
   if (record.hits) json["hits"] = *record.hits;
+  if (record.kv) {
+    Add(json, "kv_method", record.kv->method);
+    json["kv_exact"] = record.kv->exact;
+    json["kv_reused"] = record.kv->reused;
+    json["kv_recomputed"] = record.kv->recomputed;
+  }
   json["bytes_in"] = record.bytes_in;
   json["bytes_out"] = record.bytes_out;
   Add(json, "peer", record.peer);

@@ -55,6 +55,14 @@ struct RequestRecord {
   std::vector<std::pair<std::string, double>> stages_ms;
   std::optional<uint64_t> k;
   std::optional<uint64_t> hits;
+  // Of an answer's prompt, where the server keeps chunks' keys and values.
+  struct Kv {
+    std::string method;
+    uint64_t exact = 0;       // Tokens: of a prefix computed before,
+    uint64_t reused = 0;      // of chunks, as they were kept,
+    uint64_t recomputed = 0;  // and of kept ones, computed again.
+  };
+  std::optional<Kv> kv;
   uint64_t bytes_in = 0;
   uint64_t bytes_out = 0;
   std::string peer;

@@ -39,8 +39,9 @@ constexpr std::array kServiceNames = {"cairn.v1.Collections",
                                       "cairn.v1.Admin",
                                       "google.longrunning.Operations"};
 
-constexpr std::array kStages = {"analyze",  "embed",  "candidates", "rerank", "fetch",
-                                "retrieve", "select", "prefill",    "decode", "check"};
+constexpr std::array kStages = {"analyze",  "embed",     "candidates", "rerank", "fetch",
+                                "retrieve", "select",    "prefill",    "decode", "check",
+                                "kv_load",  "kv_select", "kv_compute"};
 
 // Once only its clients' streams for health are left.
 constexpr absl::Duration kLastWords = absl::Milliseconds(200);

@@ -41,6 +41,8 @@ struct ServerLimits {
 struct ServerOptions {
   std::string store;
   EngineOptions engine;
+  // Of answers whose requests do not say, where the engine keeps chunks' keys and values.
+  ReuseQuality kv_reuse = ReuseQuality::kBalanced;
   // "HOST:PORT" or "unix:PATH". Port 0: one that is free.
   std::vector<std::string> listen = {"127.0.0.1:7700"};
   // PEM files, read again when they change. Empty: no TLS.

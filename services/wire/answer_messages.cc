@@ -19,6 +19,11 @@ constexpr EnumTable<v1::AnswerMode, AskMode, 2> kModes{{
     {v1::ANSWER_MODE_EXTRACTIVE, AskMode::kExtractive},
     {v1::ANSWER_MODE_GENERATED, AskMode::kGenerated},
 }};
+constexpr EnumTable<v1::ReuseQuality, ReuseQuality, 3> kReuseQualities{{
+    {v1::REUSE_QUALITY_EXACT, ReuseQuality::kExact},
+    {v1::REUSE_QUALITY_BALANCED, ReuseQuality::kBalanced},
+    {v1::REUSE_QUALITY_FAST, ReuseQuality::kFast},
+}};
 constexpr EnumTable<v1::AnswerSummary::Finish, AnswerFinish, 3> kFinishes{{
     {v1::AnswerSummary::FINISH_COMPLETE, AnswerFinish::kComplete},
     {v1::AnswerSummary::FINISH_LENGTH, AnswerFinish::kLength},
@@ -38,7 +43,42 @@ absl::Status ReadGeneration(const v1::GenerationOptions& in, AskRequest* out) {
     out->token_budget = in.token_budget();
   }
   out->seed = in.seed();
-  return s;
+  if (!s.ok()) return s;
+  const absl::StatusOr<ReuseQuality> reuse =
+      ReadEnum("generation.reuse", kReuseQualities, in.reuse(), out->reuse);
+  if (!reuse.ok()) return reuse.status();
+  out->reuse = *reuse;
+  return absl::OkStatus();
+}
+
+void WriteReuseReport(const ReuseReport& in, v1::ReuseReport* out) {
+  out->set_exact_tokens(in.exact_tokens);
+  out->set_reused_tokens(in.reused_tokens);
+  out->set_recomputed_tokens(in.recomputed_tokens);
+  out->set_fresh_tokens(in.fresh_tokens);
+  out->set_loaded_bytes(in.loaded_bytes);
+  out->set_method(in.method);
+  out->set_reason(in.reason);
+  out->set_share(in.share);
+  out->set_load(in.load);
+  out->set_select(in.select);
+  out->set_compute(in.compute);
+}
+
+ReuseReport ReadReuseReport(const v1::ReuseReport& in) {
+  ReuseReport out;
+  out.exact_tokens = in.exact_tokens();
+  out.reused_tokens = in.reused_tokens();
+  out.recomputed_tokens = in.recomputed_tokens();
+  out.fresh_tokens = in.fresh_tokens();
+  out.loaded_bytes = in.loaded_bytes();
+  out.method = in.method();
+  out.reason = in.reason();
+  out.share = in.share();
+  out.load = in.load();
+  out.select = in.select();
+  out.compute = in.compute();
+  return out;
 }
 
 }  // namespace
@@ -82,6 +122,7 @@ void WriteAnswerRequest(const AskRequest& in, v1::AnswerRequest* out) {
   generation->set_temperature(in.temperature);
   generation->set_seed(in.seed);
   generation->set_token_budget(Uint32Of(in.token_budget));
+  generation->set_reuse(WriteEnum(kReuseQualities, in.reuse));
 }
 
 void WriteAnswerSentence(const AnswerSentence& in, v1::AnswerSentence* out) {
@@ -132,6 +173,7 @@ void WriteAnswerSummary(const AskResponse& in, v1::AnswerSummary* out) {
   usage->set_prompt_tokens(in.usage.prompt_tokens);
   usage->set_cached_tokens(in.usage.cached_tokens);
   usage->set_generated_tokens(in.usage.generated_tokens);
+  WriteReuseReport(in.usage.reuse, usage->mutable_reuse());
   v1::AnswerTimings* timings = out->mutable_timings();
   timings->set_retrieve(in.timings.retrieve);
   timings->set_select(in.timings.select);
@@ -152,6 +194,7 @@ void ReadAnswerSummary(const v1::AnswerSummary& in, AskResponse* out) {
   out->usage.prompt_tokens = in.usage().prompt_tokens();
   out->usage.cached_tokens = in.usage().cached_tokens();
   out->usage.generated_tokens = in.usage().generated_tokens();
+  out->usage.reuse = ReadReuseReport(in.usage().reuse());
   out->timings.retrieve = in.timings().retrieve();
   out->timings.select = in.timings().select();
   out->timings.prefill = in.timings().prefill();

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "index/kv_rows.h"
 #include "index/row_codec.h"
 #include "index/rows.h"
 
@@ -55,6 +56,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 5:
       (void)rows::DecodeTerm("key", row);
+      (void)rows::DecodeKvChunk("key", row);
+      if (auto r = rows::DecodeKvBlob("key", row); r.ok()) {
+        if (*rows::DecodeKvBlob("key", rows::Encode("key", *r)) != *r) std::abort();
+      }
+      for (const auto kind : {rows::KvRowKind::kSecret, rows::KvRowKind::kBlob,
+                              rows::KvRowKind::kRef, rows::KvRowKind::kChunk}) {
+        (void)rows::ParseKvKey(kind, rows::KvBegin(kind).append(payload));
+      }
       break;
     case 7:
       if (auto r = rows::DecodeManifest("key", row); r.ok()) {

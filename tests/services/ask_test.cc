@@ -3,8 +3,8 @@
 #include <map>
 #include <set>
 
-#include "engine/model/model_synthesis.h"
 #include "tests/services/cli_test.h"
+#include "tests/services/language_model.h"
 #include "tests/support/shared_data.h"
 
 namespace cairn::services {
@@ -27,25 +27,7 @@ class AskTest : public CliTest {
     dir_.Write("topics.tsv", "1\tHow many hearts do octopuses have?\n2\tHow tall is the tower?\n");
   }
 
-  // Writes bytes at random, up to 32,768 of prompt and answer.
-  std::string Model() const {
-    engine::ModelConfig config;
-    config.layers = 2;
-    config.hidden_size = 64;
-    config.intermediate_size = 128;
-    config.heads = 4;
-    config.kv_heads = 2;
-    config.head_dim = config.rope_dims = 16;
-    config.vocabulary_size = 260;
-    config.context_length = 32768;
-    config.rope_pairing = engine::RopePairing::kInterleaved;
-    engine::SynthesisOptions options;
-    options.format = kernels::BlockFormat::kF32;
-    const std::string path = dir_.file("model.gguf");
-    const absl::Status status = engine::SynthesizeModel(config, options, path);
-    EXPECT_TRUE(status.ok()) << status;
-    return path;
-  }
+  std::string Model() const { return WriteLanguageModel(dir_, 2); }
 
   ProcessResult Ask(const Strings& rest) const { return Cairn(OnStore("ask", rest)); }
 };
@@ -75,10 +57,22 @@ TEST_F(AskTest, AModelsAnswerIsStreamedOrPrintedTheSame) {
   EXPECT_GT(json["usage"]["prompt_tokens"], 100);
   EXPECT_LE(json["usage"]["generated_tokens"], 60);
   EXPECT_GT(json["microseconds"]["prefill"], 0);
+  EXPECT_EQ(json["usage"]["reuse"]["reused_tokens"], 0) << "nothing is kept";
+  EXPECT_EQ(json["usage"]["reuse"]["microseconds"]["load"], 0);
   std::string text;
   for (const Json& sentence : json["sentences"]) {
     EXPECT_THAT(json["answer"].get<std::string>(), HasSubstr(sentence["text"].get<std::string>()));
   }
+}
+
+TEST_F(AskTest, TimingsAreMessages) {
+  const ProcessResult quoted = Ask({"--timings", "How many hearts do octopuses have?"});
+  EXPECT_EQ(quoted.exit_code, kOk);
+  EXPECT_THAT(quoted.err, HasSubstr("select sentences"));
+  EXPECT_EQ(quoted.out, Ask({"How many hearts do octopuses have?"}).out);
+  const ProcessResult written = Ask({"--timings", "--model", Model(), "--max-tokens", "5", "Why?"});
+  EXPECT_THAT(written.err, HasSubstr("first token after "));
+  EXPECT_THAT(written.err, HasSubstr("for 5 tokens"));
 }
 
 TEST_F(AskTest, AnInterruptEndsTheAnswerWhereItIs) {

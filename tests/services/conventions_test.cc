@@ -11,8 +11,9 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-const std::vector<std::string> kCommands = {"ingest", "search", "ask",   "eval",   "get",
-                                            "delete", "list",   "stats", "verify", "completion"};
+const std::vector<std::string> kCommands = {"ingest", "search", "ask",       "eval",
+                                            "get",    "delete", "list",      "stats",
+                                            "verify", "kv",     "completion"};
 
 class Conventions : public CliTest {
  protected:

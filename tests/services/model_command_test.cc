@@ -107,6 +107,28 @@ TEST_F(ModelCommand, BadModelsAreThreeAndNamed) {
   EXPECT_EQ(Synthesize(dir_.file("absent/m.gguf")).exit_code, kError);
 }
 
+TEST_F(ModelCommand, AModelsKeysAndValuesAreCheckedBeforeTheyAreMoved) {
+  ASSERT_EQ(Synthesize(model_, {"--type", "q8_0"}).exit_code, kOk);
+  const ProcessResult plain = Cairn({"model", "check", model_});
+  EXPECT_EQ(plain.exit_code, kOk) << plain.out << plain.err;
+  EXPECT_EQ(Lines(plain.out).size(), 4u);
+  EXPECT_THAT(plain.out, HasSubstr("rope round trip"));
+  EXPECT_THAT(plain.out, HasSubstr("  ok\n"));
+  const Json json = ParseJson(Cairn({"model", "check", "--json", "--threads", "1", model_}));
+  EXPECT_EQ(json["holds"], true);
+  ASSERT_EQ(json["gates"].size(), 4u);
+  EXPECT_EQ(json["gates"][3]["name"], "original place");
+  EXPECT_LE(json["gates"][3]["difference"], json["tolerance"]);
+  EXPECT_EQ(json["gates"][3]["holds"], true);
+  const cairn::testing::TempDir encoder;
+  cairn::testing::WriteEncoder(cairn::testing::EncoderReferenceNamed("bert"), encoder);
+  for (const std::string& path : {dir_.file("none"), encoder.path()}) {
+    const ProcessResult bad = Cairn({"model", "check", path});
+    EXPECT_EQ(bad.exit_code, kError) << bad.err;
+    EXPECT_THAT(bad.out, IsEmpty());
+  }
+}
+
 // What a file says must not drive the terminal that it is shown on.
 TEST_F(ModelCommand, NamesFromFilesAreEscapedOnTerminals) {
   const std::string path = dir_.Write("\x1b[2J.gguf", "GGUF but not really");
@@ -120,7 +142,7 @@ TEST_F(ModelCommand, NamesFromFilesAreEscapedOnTerminals) {
 
 TEST_F(ModelCommand, CompletionKnowsTheCommandsBelow) {
   const std::string script = Cairn({"completion", "bash"}).out;
-  EXPECT_THAT(script, HasSubstr("model) COMPREPLY=($(compgen -W \"inspect convert quantize "
+  EXPECT_THAT(script, HasSubstr("model) COMPREPLY=($(compgen -W \"inspect check convert quantize "
                                 "synthesize distill\""));
   EXPECT_THAT(script, HasSubstr("--vocabulary"));
   const std::string fish = Cairn({"completion", "fish"}).out;

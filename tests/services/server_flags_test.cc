@@ -36,7 +36,8 @@ TEST_F(ServerFlagsTest, AServerThatIsNotThereIsAnErrorThatNamesIt) {
   const std::string file = dir_.Write("a.txt", "Text.");
   for (const Strings& command :
        {OnServer("search", {"quokka"}), OnServer("ask", {"Where?"}), OnServer("stats"),
-        OnServer("ingest", {file}), OnServer("ingest", {"--chunker", "fixed", file})}) {
+        OnServer("ask", {"--kv-reuse", "fast", "Where?"}), OnServer("ingest", {file}),
+        OnServer("ingest", {"--chunker", "fixed", file})}) {
     const ProcessResult result = Cairn(command);
     EXPECT_EQ(result.exit_code, kError) << command[0];
     EXPECT_THAT(result.err, HasSubstr(nowhere_));
@@ -65,11 +66,13 @@ TEST_F(ServerFlagsTest, AFlagComesBeforeTheEnvironmentsOther) {
 TEST_F(ServerFlagsTest, AFlagComesBeforeTheFilesOther) {
   MakeStore();
   const std::string server = dir_.Write("server.toml", "server = \"" + nowhere_ + "\"\n");
-  const std::string store =
-      dir_.Write("store.toml", "store = \"" + store_ + "\"\nembedder = \"none\"\n");
+  const std::string store = dir_.Write(
+      "store.toml", "store = \"" + store_ + "\"\nembedder = \"none\"\nkv-encoding = \"int8\"\n");
   EXPECT_EQ(SearchWith({"CAIRN_CONFIG=" + server}, {"--store", store_}).exit_code, kOk);
   EXPECT_THAT(SearchWith({"CAIRN_CONFIG=" + server}, {}).err, HasSubstr(nowhere_));
   EXPECT_THAT(SearchWith({"CAIRN_CONFIG=" + store}, {"--server", nowhere_}).err,
+              HasSubstr(nowhere_));
+  EXPECT_THAT(Cairn({"--config", store, "ask", "--server", nowhere_, "q"}).err,
               HasSubstr(nowhere_));
 }
 
@@ -83,6 +86,10 @@ TEST_F(ServerFlagsTest, WhatTheServerDecidesIsNoFlagOfItsClients) {
         OnServer("search", {"--embedder", dir_.path(), "q"}),
         OnServer("ask", {"--model", file, "q"}), OnServer("ask", {"--threads", "2", "q"}),
         OnServer("ask", {"--max-context", "100", "q"}),
+        OnServer("ask", {"--kv-encoding", "int8", "q"}),
+        OnServer("ask", {"--kv-source", "isolated", "q"}),
+        OnServer("ask", {"--kv-disk-bytes", "100", "q"}),
+        OnServer("ask", {"--kv-memory-bytes", "100", "q"}),
         OnServer("stats", {"--embedder", dir_.path()})}) {
     const ProcessResult result = Cairn(command);
     EXPECT_EQ(result.exit_code, kUsage) << command[0] << command[3];

@@ -186,6 +186,14 @@ class Client:
         )
         return self._operation(self._admin.SnapshotStore, request)
 
+    def build_kv(self, collection: str) -> Operation:
+        """Computes the keys and values of a collection's chunks, for answers that reuse them.
+        FailedPreconditionError where the server keeps none."""
+        request = admin_pb2.BuildKvRequest(
+            collection=_target(collection), request_id=new_request_id()
+        )
+        return self._operation(self._admin.BuildKv, request)
+
     def operation(self, name: str) -> Operation:
         """An operation by its name, operations/{id}. NotFoundError."""
         return Operation(self._operations, operations_pb2.Operation(name=name)).refresh()

@@ -276,12 +276,13 @@ class Collection:
         temperature: float = 0.0,
         seed: int = 0,
         token_budget: Optional[int] = None,
+        reuse: Optional[str] = None,
         timeout: Optional[float] = None,
     ) -> Iterator[AnswerEvent]:
         """The answer as it comes: AnswerPassages, then AnswerText and AnswerSentence, at last
         AnswerSummary. AnswerRequest in answer.proto has the meaning of the parameters and their
         defaults: `mode` "extractive", with `sentences`, or "generated", with `max_tokens`,
-        `temperature`, `seed` and `token_budget`."""
+        `temperature`, `seed`, `token_budget` and `reuse` ("exact", "balanced" or "fast")."""
         request = answer_pb2.AnswerRequest(
             parent=self.name,
             question=question,
@@ -295,6 +296,7 @@ class Collection:
                 temperature=temperature,
                 seed=seed,
                 token_budget=token_budget,
+                reuse=enum_value(answer_pb2.ReuseQuality, "REUSE_QUALITY_", reuse),
             ),
         )
         responses = self._caller.stream(self._client._answer.Answer, request, timeout=timeout)

@@ -52,15 +52,18 @@ class OperationMethods:
 
 
 def _read_response(operation: operations_pb2.Operation) -> Any:
-    """A VerifyResult, a snapshot's id, or None for what has no result."""
+    """A VerifyResult, a snapshot's id, a BuildKvResponse, or None for what has no result."""
     verified = admin_pb2.VerifyStoreResponse()
     snapshot = admin_pb2.SnapshotStoreResponse()
+    built = admin_pb2.BuildKvResponse()
     if operation.response.Unpack(verified):
         v = verified
         return VerifyResult(v.collections, v.documents, v.chunks, v.vectors, v.terms, v.segments,
                             list(v.problems), v.problem_count)
     if operation.response.Unpack(snapshot):
         return snapshot.snapshot_id
+    if operation.response.Unpack(built):
+        return built
     return None
 
 

@@ -198,7 +198,7 @@ class AnswerSummary:
     finish: str  # "complete", "length" or "cancelled"
     unsupported_sentences: int
     dropped_citations: int
-    usage: answer_pb2.AnswerUsage
+    usage: answer_pb2.AnswerUsage  # With `reuse`: where the prompt's tokens came from.
     timings: answer_pb2.AnswerTimings
 
 

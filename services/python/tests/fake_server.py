@@ -297,6 +297,11 @@ class _Admin(admin_pb2_grpc.AdminServicer):
             "cairn.v1.Admin/VerifyStore",
             admin_pb2.VerifyStoreResponse(chunks=4, problems=["p"], problem_count=1))
 
+    def BuildKv(self, request, context):
+        self.fake.take("BuildKv", request, context)
+        return self.fake.begin_operation(
+            "cairn.v1.Admin/BuildKv", admin_pb2.BuildKvResponse(chunks=7))
+
     def SnapshotStore(self, request, context):
         self.fake.take("SnapshotStore", request, context)
         return self.fake.begin_operation(

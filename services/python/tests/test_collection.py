@@ -9,7 +9,7 @@ from cairn_client import (
     InvalidArgumentError,
     UnavailableError,
 )
-from cairn_client.v1 import collections_pb2, search_pb2
+from cairn_client.v1 import answer_pb2, collections_pb2, search_pb2
 
 from fake_server import rpc_status
 
@@ -235,6 +235,15 @@ def test_answer_has_text_sentences_and_citations(docs):
 def test_answer_comes_as_events(docs):
     kinds = [type(event) for event in docs.ask_stream("why?", mode="extractive", sentences=2)]
     assert kinds == [AnswerPassages, AnswerText, AnswerText, AnswerSentence, AnswerSummary]
+
+
+def test_how_much_an_answer_reuses_is_asked_for(server, docs):
+    docs.ask("why?", reuse="fast")
+    docs.ask("why?")
+    asked = [request.generation.reuse for request in server.requests["Answer"]]
+    assert asked == [answer_pb2.REUSE_QUALITY_FAST, answer_pb2.REUSE_QUALITY_UNSPECIFIED]
+    with pytest.raises(ValueError, match="slow"):
+        docs.ask("why?", reuse="slow")
 
 
 def test_answer_is_repeated_only_before_it_began(server, docs):

@@ -327,7 +327,8 @@ def test_sample_configuration_names_every_setting_and_is_accepted(tmp_path):
     assert named == flags - {"help"}
     # With all that is commented out and needs no files.
     needs_files = {"tls-cert", "tls-key", "client-ca", "token-file", "embedder", "reranker",
-                   "model", "metrics", "snapshots", "listen", "store"}
+                   "model", "metrics", "snapshots", "listen", "store",
+                   "kv-reuse", "kv-build"}  # These take a model.
     lines = ["[serve]"]
     for name, value in re.findall(r"^# ([a-z][a-z-]*) = (.*)$", sample, re.MULTILINE):
         if name not in needs_files and name != "log":  # A flag of `start`.

@@ -57,3 +57,9 @@ def test_collection_to_work_on_is_named(server, client):
     client.verify()
     assert server.requests["CompactStore"][0].collection == "collections/docs"
     assert server.requests["VerifyStore"][0].collection == ""
+
+
+def test_keys_and_values_are_built_for_a_collection(server, client):
+    operation = client.build_kv("docs")
+    assert server.requests["BuildKv"][0].collection == "collections/docs"
+    assert operation.wait().chunks == 7

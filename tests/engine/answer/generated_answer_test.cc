@@ -80,7 +80,7 @@ class GeneratedAnswer : public ::testing::Test {
 
   absl::StatusOr<AskResponse> Ask(const AskRequest& request) {
     return AnswerWithModel({collection_.get(), analyzer_.get(), embedder_.get()},
-                           scripted_->generator.get(), request);
+                           scripted_->generator.get(), nullptr, request);
   }
   AskResponse Ask(std::string question) {
     AskRequest request;

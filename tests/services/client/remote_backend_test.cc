@@ -331,6 +331,33 @@ TEST_F(RemoteAskTest, TheAnswerComesAsItIsMade) {
   EXPECT_EQ(answer->unsupported_sentences, 1u);
 }
 
+TEST_F(RemoteAskTest, HowMuchIsReusedIsTheRequestsOrTheServers) {
+  std::vector<v1::ReuseQuality> seen;
+  FakeHandlers handlers;
+  handlers.answer = [&](auto*, const v1::AnswerRequest& request, auto* out) {
+    seen.push_back(request.generation().reuse());
+    AskResponse end;
+    end.usage.reuse.reused_tokens = 40;
+    end.usage.reuse.method = "cacheblend";
+    v1::AnswerResponse event;
+    WriteAnswerSummary(end, event.mutable_summary());
+    out->Write(event);
+    return grpc::Status::OK;
+  };
+  FakeServer server(std::move(handlers));
+  const auto backend = Connect(server);
+  AskRequest request;
+  request.question = "why?";
+  request.reuse = ReuseQuality::kFast;
+  const auto answer = backend->Ask(request);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->usage.reuse.reused_tokens, 40u);
+  EXPECT_EQ(answer->usage.reuse.method, "cacheblend");
+  backend->LeaveReuseToServer();
+  ASSERT_TRUE(backend->Ask(request).ok());
+  EXPECT_THAT(seen, ElementsAre(v1::REUSE_QUALITY_FAST, v1::REUSE_QUALITY_UNSPECIFIED));
+}
+
 TEST_F(RemoteAskTest, AnInterruptKeepsWhatThereIs) {
   FakeHandlers handlers;
   handlers.answer = [](auto* context, const auto&, auto* out) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/services/server/generated_answers.h"
 #include "tests/services/server/test_calls.h"
 
 namespace cairn::services {
@@ -92,6 +93,53 @@ TEST_F(AdminServiceTest, ASoundStoreIsFoundSound) {
     EXPECT_EQ(result.documents(), 1u);
     EXPECT_EQ(MetadataOf(done).target(), "collections/more");
   }
+}
+
+TEST_F(AdminServiceTest, KeysAndValuesAreBuiltAndCountedAndReused) {
+  options_.engine.generator = WriteTinyLanguageModel(dir_);
+  options_.engine.generator_threads = 1;
+  options_.engine.kv.enabled = true;
+  options_.kv_reuse = ReuseQuality::kExact;
+  StartAndOpen();
+  const TestClient client = Connect();
+  client.Ingest("docs", {"One cat lives here.", "Two dogs live there."});
+  v1::BuildKvRequest request;
+  request.set_collection("collections/docs");
+  Operation operation;
+  ASSERT_TRUE(IsOk(client.admin->BuildKv(client.Context().get(), request, &operation)));
+  const Operation done = Await(client, operation);
+  const auto built = ResultOf<v1::BuildKvResponse>(done);
+  EXPECT_EQ(built.documents(), 2u);
+  EXPECT_EQ(built.chunks(), 2u);
+  EXPECT_GT(built.bytes(), 0u);
+  EXPECT_EQ(MetadataOf(done).method(), "cairn.v1.Admin/BuildKv");
+  EXPECT_EQ(MetadataOf(done).target(), "collections/docs");
+
+  v1::AnswerRequest question = Question("docs", "How many cats?");
+  question.mutable_generation()->set_max_tokens(5);
+  const auto usage = [&] {
+    grpc::Status s;
+    const std::vector<v1::AnswerResponse> events = Ask(client, question, &s);
+    EXPECT_TRUE(IsOk(s));
+    return events.empty() ? v1::AnswerUsage() : events.back().summary().usage();
+  };
+  EXPECT_EQ(usage().reuse().reused_tokens(), 0u) << "the server's default";
+  question.set_question("How many dogs?");
+  question.mutable_generation()->set_reuse(v1::REUSE_QUALITY_FAST);
+  const v1::AnswerUsage fast = usage();
+  const v1::ReuseReport& reuse = fast.reuse();
+  EXPECT_GT(reuse.reused_tokens(), 0u) << reuse.ShortDebugString();
+  EXPECT_EQ(reuse.exact_tokens() + reuse.reused_tokens() + reuse.recomputed_tokens() +
+                reuse.fresh_tokens(),
+            fast.prompt_tokens())
+      << reuse.ShortDebugString();
+
+  v1::GetKvStatsRequest kv;
+  kv.set_collection("collections/docs");
+  v1::KvStats stats;
+  ASSERT_TRUE(IsOk(client.admin->GetKvStats(client.Context().get(), kv, &stats)));
+  EXPECT_EQ(stats.disk_chunks(), 2u);
+  EXPECT_GT(stats.memory_hits() + stats.disk_hits(), 0u);
 }
 
 TEST_F(AdminServiceTest, CompactionLeavesOneSegmentWithoutTheDeleted) {

@@ -133,6 +133,13 @@ std::vector<grpc::Status> AllCallsOn(const TestClient& client, const std::string
   v1::VerifyStoreRequest verify;
   verify.set_collection(name);
   all.push_back(client.admin->VerifyStore(client.Context().get(), verify, &operation));
+  v1::BuildKvRequest build;
+  build.set_collection(name);
+  all.push_back(client.admin->BuildKv(client.Context().get(), build, &operation));
+  v1::GetKvStatsRequest kv;
+  kv.set_collection(name);
+  v1::KvStats kv_stats;
+  all.push_back(client.admin->GetKvStats(client.Context().get(), kv, &kv_stats));
   v1::CompactStoreRequest compact;
   compact.set_collection(name);
   all.push_back(client.admin->CompactStore(client.Context().get(), compact, &operation));

@@ -60,6 +60,22 @@ TEST(Metrics, MeasureStages) {
             0.125);
 }
 
+TEST(Metrics, CountThePromptsTokensByWhereTheyCameFrom) {
+  Metrics metrics(Methods(), Stages());
+  metrics.RecordPrompt({.exact_tokens = 1,
+                        .reused_tokens = 20,
+                        .recomputed_tokens = 3,
+                        .fresh_tokens = 4,
+                        .loaded_bytes = 500});
+  metrics.RecordPrompt({.reused_tokens = 7});
+  const std::string text = metrics.Text();
+  EXPECT_EQ(ValueOf(text, R"(cairn_prompt_tokens_total{kind="exact"})"), 1) << text;
+  EXPECT_EQ(ValueOf(text, R"(cairn_prompt_tokens_total{kind="reused"})"), 27);
+  EXPECT_EQ(ValueOf(text, R"(cairn_prompt_tokens_total{kind="recomputed"})"), 3);
+  EXPECT_EQ(ValueOf(text, R"(cairn_prompt_tokens_total{kind="fresh"})"), 4);
+  EXPECT_EQ(ValueOf(text, "cairn_prompt_loaded_bytes_total"), 500);
+}
+
 TEST(Metrics, NoClientCanMakeNewLabels) {
   Metrics metrics(Methods(), Stages());
   for (int i = 0; i < 100; ++i) {
@@ -100,8 +116,9 @@ TEST(Metrics, GaugesAreAskedForWheneverTheTextIsMade) {
 
 TEST(Metrics, GaugesWithBadOrTakenNamesAreErrors) {
   Metrics metrics(Methods(), Stages());
-  for (const char* name : {"", "1st", "with space", "a\nb 1", "cairn_requests_total",
-                           "cairn_request_seconds_sum", "process_open_fds"}) {
+  for (const char* name :
+       {"", "1st", "with space", "a\nb 1", "cairn_requests_total", "cairn_request_seconds_sum",
+        "cairn_prompt_tokens_total", "process_open_fds"}) {
     EXPECT_EQ(metrics.SetGaugeSource(name, "Help.", [] { return 0.0; }).code(),
               absl::StatusCode::kInvalidArgument)
         << name;

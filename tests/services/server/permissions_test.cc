@@ -145,6 +145,34 @@ TEST_F(PermissionsTest, NoPermissionIncludesAnother) {
   ExpectAll(Connect(admin), Maintenance(), true);
 }
 
+TEST_F(PermissionsTest, KeptKeysAndValuesAreForAdministrators) {
+  const std::string reader =
+      AddToken("reader", "", {{.collections = "*", .read = true, .write = true}});
+  const std::string admin = AddToken("admin", "", {{.collections = "docs", .admin = true}});
+  StartAndOpen();
+  Fill();
+  const auto statuses = [](const TestClient& client, const std::string& collection) {
+    v1::GetKvStatsRequest stats;
+    stats.set_collection(collection);
+    v1::KvStats kv;
+    v1::BuildKvRequest build;
+    build.set_collection(collection);
+    Operation operation;
+    return std::vector<grpc::Status>{
+        client.admin->GetKvStats(client.Context().get(), stats, &kv),
+        client.admin->BuildKv(client.Context().get(), build, &operation)};
+  };
+  for (const grpc::Status& s : statuses(Connect(reader), "collections/docs")) {
+    EXPECT_TRUE(IsError(s, StatusCode::PERMISSION_DENIED, "PERMISSION_MISSING"));
+  }
+  for (const grpc::Status& s : statuses(Connect(admin), "collections/docs")) {
+    EXPECT_EQ(s.error_code(), StatusCode::FAILED_PRECONDITION) << "the server keeps none";
+  }
+  for (const grpc::Status& s : statuses(Connect(admin), "")) {
+    EXPECT_TRUE(IsBadField(s, "collection"));
+  }
+}
+
 TEST_F(PermissionsTest, GrantsAreOnTheCollectionsTheyName) {
   const std::string some =
       AddToken("some", "",

@@ -71,6 +71,18 @@ TEST(RequestLog, ARequestIsOneLineOfJson) {
             R"("k":10,"hits":0,"bytes_in":100,"bytes_out":200,"peer":"ipv4:127.0.0.1:5"})");
 }
 
+TEST(RequestLog, AnAnswersLineSaysWhatItReused) {
+  Log log;
+  RequestRecord record = Record();
+  record.kv = {"cacheblend", 5, 200, 30};
+  log.log->Request(record);
+  const Json json = log.Only();
+  EXPECT_EQ(json["kv_method"], "cacheblend");
+  EXPECT_EQ(json["kv_exact"], 5);
+  EXPECT_EQ(json["kv_reused"], 200);
+  EXPECT_EQ(json["kv_recomputed"], 30);
+}
+
 TEST(RequestLog, WhatThereIsNotIsLeftOut) {
   Log log;
   log.log->Request(Record());

@@ -206,6 +206,16 @@ TEST_F(CheckServerOptionsTest, WhatOthersCanReachTakesTlsAndAuthentication) {
   }
 }
 
+TEST_F(CheckServerOptionsTest, WhatAModelReadsTakesAModel) {
+  ServerOptions options = Listening("127.0.0.1:1");
+  options.engine.kv.enabled = true;
+  EXPECT_THAT(std::string(CheckServerOptions(options).message()), HasSubstr("--kv-reuse"));
+  options.engine.kv.build_on_ingest = true;
+  EXPECT_THAT(std::string(CheckServerOptions(options).message()), HasSubstr("--kv-build"));
+  options.engine.generator = "model.gguf";
+  EXPECT_TRUE(CheckServerOptions(options).ok());
+}
+
 TEST_F(CheckServerOptionsTest, WhatIsNoAddressIsSaidToBeNone) {
   for (const std::string& address :
        {std::string(":1"), std::string("unix:"), std::string(""), std::string("127.0.0.1"),

@@ -179,6 +179,7 @@ AskRequest RandomStructs::Ask() {
   r.temperature = RealIn(0, 2);
   r.seed = Number();
   r.token_budget = 1 + Below(100'000);
+  r.reuse = static_cast<ReuseQuality>(Below(3));
   return r;
 }
 
@@ -201,13 +202,29 @@ AnswerSentence RandomStructs::Sentence() {
   return s;
 }
 
+ReuseReport RandomStructs::Reuse() {
+  ReuseReport r;
+  r.exact_tokens = Number();
+  r.reused_tokens = Number();
+  r.recomputed_tokens = Number();
+  r.fresh_tokens = Number();
+  r.loaded_bytes = Number();
+  r.method = Text();
+  r.reason = Text();
+  r.share = Real();
+  r.load = Real();
+  r.select = Real();
+  r.compute = Real();
+  return r;
+}
+
 AskResponse RandomStructs::Summary() {
   AskResponse r;
   r.mode = Coin() ? AskMode::kExtractive : AskMode::kGenerated;
   r.unsupported_sentences = Number();
   r.dropped_citations = Number();
   r.finish = static_cast<AnswerFinish>(Below(3));
-  r.usage = {Number(), Number(), Number()};
+  r.usage = {Number(), Number(), Number(), Reuse()};
   r.timings = {Real(), Real(), Real(), Real(), Real(), Real()};
   return r;
 }

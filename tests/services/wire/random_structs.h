@@ -68,6 +68,7 @@ class RandomStructs {
   SearchResponse Response();
   AskRequest Ask();
   AnswerSentence Sentence();
+  ReuseReport Reuse();
   AskResponse Summary();
   VerifyResult Verified();
 
@@ -172,15 +173,20 @@ inline std::string ShowStruct(const SearchResponse& r) {
 }
 inline std::string ShowStruct(const AskRequest& r) {
   return Show(r.collection, r.question, r.passages, r.filter, r.rerank, r.mode, r.sentences,
-              r.max_tokens, r.temperature, r.seed, r.token_budget);
+              r.max_tokens, r.temperature, r.seed, r.token_budget, r.reuse);
 }
 inline std::string ShowStruct(const AnswerSentence& s) {
   return Show(s.text, s.score, s.citations, s.supported);
 }
+inline std::string ShowStruct(const ReuseReport& r) {
+  return Show(r.exact_tokens, r.reused_tokens, r.recomputed_tokens, r.fresh_tokens, r.loaded_bytes,
+              r.method, r.reason, r.share, r.load, r.select, r.compute);
+}
 inline std::string ShowSummary(const AskResponse& r) {
   return Show(r.mode, r.unsupported_sentences, r.dropped_citations, r.finish, r.usage.prompt_tokens,
-              r.usage.cached_tokens, r.usage.generated_tokens, r.timings.retrieve, r.timings.select,
-              r.timings.prefill, r.timings.decode, r.timings.check, r.timings.total);
+              r.usage.cached_tokens, r.usage.generated_tokens, ShowStruct(r.usage.reuse),
+              r.timings.retrieve, r.timings.select, r.timings.prefill, r.timings.decode,
+              r.timings.check, r.timings.total);
 }
 inline std::string ShowStruct(const VerifyResult& r) {
   return Show(r.collections, r.documents, r.chunks, r.vectors, r.terms, r.segments, r.problems,

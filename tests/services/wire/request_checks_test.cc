@@ -120,6 +120,8 @@ TEST(AnswerRequestTest, AFieldThatIsOutOfRangeIsNamed) {
       {"generation.temperature", [](M* m) { m->mutable_generation()->set_temperature(kNan); }},
       {"generation.temperature", [](M* m) { m->mutable_generation()->set_temperature(-1); }},
       {"generation.temperature", [](M* m) { m->mutable_generation()->set_temperature(kInfinity); }},
+      {"generation.reuse",
+       [](M* m) { m->mutable_generation()->set_reuse(static_cast<v1::ReuseQuality>(4)); }},
       {"generation.token_budget", [](M* m) { m->mutable_generation()->set_token_budget(0); }},
   };
   for (const Fault<M>& fault : faults) {

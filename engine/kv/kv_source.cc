@@ -1,0 +1,31 @@
+#include "engine/kv/kv_source.h"
+
+#include <array>
+#include <utility>
+
+namespace cairn::engine {
+namespace {
+
+constexpr std::array<std::pair<KvSource, std::string_view>, 3> kNames = {{
+    {KvSource::kIsolated, "isolated"},
+    {KvSource::kPreface, "preface"},
+    {KvSource::kDocument, "document"},
+}};
+
+}  // namespace
+
+std::string_view KvSourceName(KvSource source) {
+  for (const auto& [known, name] : kNames) {
+    if (known == source) return name;
+  }
+  return "unknown";
+}
+
+std::optional<KvSource> ParseKvSource(std::string_view name) {
+  for (const auto& [source, known] : kNames) {
+    if (known == name) return source;
+  }
+  return std::nullopt;
+}
+
+}  // namespace cairn::engine

@@ -1,0 +1,268 @@
+#include "engine/kv/blender.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+#include "tests/engine/kv/kv_subject.h"
+
+namespace cairn::engine {
+namespace {
+
+using cairn::testing::SmallConfig;
+using testing::KvSubject;
+using testing::LargestDifference;
+using testing::SomeTokens;
+using testing::Tokens;
+
+constexpr double kSame = 1e-3;
+
+DocumentReaderOptions Exact(KvSource source) {
+  DocumentReaderOptions options;
+  options.source = source;
+  options.encoding = KvEncoding::kF32;
+  return options;
+}
+
+// Chunks with uneven lengths between a preface and a question.
+class BlenderTest : public ::testing::TestWithParam<Architecture> {
+ protected:
+  BlenderTest() : subject_(SmallConfig(GetParam()), 256, /*max_rows=*/48) {}
+
+  std::vector<BlendPart> Prompt(KvSource source) {
+    std::vector<BlendPart> parts = {{preface_, nullptr}};
+    for (BlendPart& part : subject_.Parts(chunks_, preface_, Exact(source))) {
+      parts.push_back(std::move(part));
+    }
+    parts.push_back({SomeTokens(9, 77), nullptr});
+    return parts;
+  }
+
+  KvSubject subject_;
+  const Tokens preface_ = SomeTokens(6, 50);
+  const std::vector<Tokens> chunks_ = {SomeTokens(70, 1), SomeTokens(33, 2), SomeTokens(51, 3)};
+};
+INSTANTIATE_TEST_SUITE_P(Blender, BlenderTest,
+                         ::testing::Values(Architecture::kLlama, Architecture::kQwen2,
+                                           Architecture::kQwen3));
+
+TEST_P(BlenderTest, AllRecomputedIsTheWholePrompt) {
+  const std::vector<BlendPart> parts = Prompt(KvSource::kIsolated);
+  const std::vector<float> full = subject_.Full(parts);
+  ReuseUsage usage;
+  EXPECT_LT(LargestDifference(subject_.Blend(parts, {.method = ReuseMethod::kFull}, &usage), full),
+            kSame);
+  EXPECT_EQ(usage.recomputed_tokens, 154u);
+  EXPECT_EQ(usage.fresh_tokens, 15u);
+  EXPECT_EQ(usage.reused_tokens, 0u);
+  EXPECT_DOUBLE_EQ(usage.charged, 1);
+  for (const ReuseOptions& all :
+       std::vector<ReuseOptions>{{.share = 1},
+                                 {.share = 1, .check_layer = 2},
+                                 {.share = 1, .gradual_layers = 2},
+                                 {.method = ReuseMethod::kRandom, .share = 1},
+                                 {.method = ReuseMethod::kQuestionAttention, .share = 1},
+                                 {.share = 1, .offset = true},
+                                 {.method = ReuseMethod::kFirstTokens, .first_tokens = 1000}}) {
+    EXPECT_LT(LargestDifference(subject_.Blend(parts, all), full), kSame)
+        << ReuseMethodName(all.method);
+  }
+}
+
+TEST_P(BlenderTest, ChunksInTheirOldPlaceAreTheWholePrompt) {
+  const std::vector<BlendPart> parts = Prompt(KvSource::kDocument);
+  const std::vector<float> full = subject_.Full(parts);
+  ReuseUsage usage;
+  EXPECT_LT(
+      LargestDifference(subject_.Blend(parts, {.method = ReuseMethod::kReposition}, &usage), full),
+      kSame);
+  EXPECT_EQ(usage.reused_tokens, 154u);
+  EXPECT_EQ(usage.recomputed_tokens, 0u);
+  EXPECT_NEAR(usage.charged, 15.0 / 169, 1e-9);
+  EXPECT_GT(usage.loaded_bytes, 0u);
+  // Whatever is recomputed then changes nothing.
+  for (const ReuseOptions& some :
+       std::vector<ReuseOptions>{{.share = 0.2},
+                                 {.share = 0.2, .offset = true},
+                                 {.share = 0.1, .gradual_layers = 1},
+                                 {.method = ReuseMethod::kRandom, .share = 0.3},
+                                 {.method = ReuseMethod::kQuestionAttention, .share = 0.3},
+                                 {.method = ReuseMethod::kFirstTokens, .first_tokens = 5}}) {
+    EXPECT_LT(LargestDifference(subject_.Blend(parts, some), full), kSame)
+        << ReuseMethodName(some.method);
+  }
+}
+
+TEST_P(BlenderTest, TheFirstChunkBehindThePrefaceIsExact) {
+  std::vector<BlendPart> parts = Prompt(KvSource::kPreface);
+  parts.erase(parts.begin() + 2, parts.begin() + 4);
+  EXPECT_LT(LargestDifference(subject_.Blend(parts, {.method = ReuseMethod::kReposition}),
+                              subject_.Full(parts)),
+            kSame);
+}
+
+TEST_P(BlenderTest, MovedChunksAreNearerTurnedThanNot) {
+  std::vector<BlendPart> parts = Prompt(KvSource::kPreface);
+  std::swap(parts[1], parts[3]);
+  const std::vector<float> full = subject_.Full(parts);
+  const ReuseOptions reposition = {.method = ReuseMethod::kReposition};
+  const double turned = LargestDifference(subject_.Blend(parts, reposition), full);
+  const double still = LargestDifference(
+      subject_.Blend(parts, reposition, nullptr, {.reposition = false, .is_cancelled = nullptr}),
+      full);
+  EXPECT_GT(turned, kSame);  // They do not know each other.
+  EXPECT_NE(turned, still);
+}
+
+TEST_P(BlenderTest, RecomputingMoreComesNearer) {
+  const std::vector<BlendPart> parts = Prompt(KvSource::kIsolated);
+  const std::vector<float> full = subject_.Full(parts);
+  const auto distance = [&](double share) {
+    const std::vector<float> logits = subject_.Blend(parts, {.share = share});
+    double sum = 0;
+    for (size_t i = 0; i < full.size(); ++i) sum += (logits[i] - full[i]) * (logits[i] - full[i]);
+    return sum;
+  };
+  EXPECT_LT(distance(0.7), distance(0.05));
+}
+
+TEST_P(BlenderTest, WhatIsThereAlreadyIsExactAndWhatFollowsGoesOn) {
+  const std::vector<BlendPart> parts = Prompt(KvSource::kDocument);
+  const std::vector<float> full = subject_.Full(parts);
+  KvSequence sequence(subject_.pool.get());
+  const SequenceInput input = {&sequence, preface_, 0};
+  ASSERT_TRUE(subject_.decoder->Forward({&input, 1}, {}).ok());
+  auto policy = MakeReusePolicy({.share = 0.2});
+  std::vector<float> logits(97);
+  const auto usage =
+      Blender(subject_.decoder.get())
+          .Run(absl::MakeConstSpan(parts).subspan(1), policy->get(), &sequence, logits.data());
+  ASSERT_TRUE(usage.ok()) << usage.status();
+  EXPECT_EQ(usage->exact_tokens, 6u);
+  EXPECT_EQ(usage->fresh_tokens, 9u);
+  EXPECT_EQ(
+      usage->exact_tokens + usage->reused_tokens + usage->recomputed_tokens + usage->fresh_tokens,
+      sequence.length());
+  EXPECT_LT(LargestDifference(logits, full), kSame);
+
+  // The next token sees the chunks in every layer, the last too.
+  const uint32_t next = 42;
+  std::vector<float> after(97);
+  const SequenceInput one = {&sequence, {&next, 1}, 1};
+  ASSERT_TRUE(subject_.decoder->Forward({&one, 1}, absl::MakeSpan(after)).ok());
+  std::vector<BlendPart> longer = parts;
+  longer.back().tokens.push_back(next);
+  EXPECT_LT(LargestDifference(after, subject_.Full(longer)), kSame);
+}
+
+TEST_P(BlenderTest, TextBetweenChunksIsComputed) {
+  std::vector<BlendPart> parts = Prompt(KvSource::kIsolated);
+  parts.insert(parts.begin() + 2, {SomeTokens(4, 90), nullptr});
+  ReuseUsage usage;
+  EXPECT_LT(LargestDifference(subject_.Blend(parts, {.share = 1}, &usage), subject_.Full(parts)),
+            kSame);
+  EXPECT_EQ(usage.fresh_tokens, 19u);
+}
+
+TEST_P(BlenderTest, APromptWithoutChunksIsComputed) {
+  const std::vector<BlendPart> parts = {{SomeTokens(100, 5), nullptr}};
+  ReuseUsage usage;
+  EXPECT_LT(LargestDifference(subject_.Blend(parts, {}, &usage), subject_.Full(parts)), kSame);
+  EXPECT_DOUBLE_EQ(usage.charged, 1);
+}
+
+TEST_P(BlenderTest, ChargesWhatItComputes) {
+  const std::vector<BlendPart> parts = Prompt(KvSource::kIsolated);
+  ReuseUsage usage;
+  subject_.Blend(parts, {.share = 0.25}, &usage);
+  EXPECT_EQ(usage.recomputed_tokens, 39u);
+  // Layer 0 whole, layer 1 whole to be compared and again for those chosen, layer 2 for those.
+  EXPECT_NEAR(usage.charged, (169.0 + 169 + 54 + 54) / (3 * 169), 1e-9);
+}
+
+// A chunk whose layers go bad.
+class BadKv final : public ChunkKv {
+ public:
+  BadKv(std::shared_ptr<const ChunkKv> good, size_t layer)
+      : good_(std::move(good)), layer_(layer) {}
+  const KvShape& shape() const override { return good_->shape(); }
+  size_t tokens() const override { return good_->tokens(); }
+  const ChunkAttention* attention() const override { return nullptr; }
+  uint32_t first_position() const override { return 0; }
+  uint64_t bytes() const override { return good_->bytes(); }
+  absl::Status Read(size_t layer, size_t first, size_t count, float* keys,
+                    float* values) const override {
+    if (layer == layer_) return absl::DataLossError("bad layer");
+    return good_->Read(layer, first, count, keys, values);
+  }
+
+ private:
+  const std::shared_ptr<const ChunkKv> good_;
+  const size_t layer_;
+};
+
+TEST_P(BlenderTest, ABadChunkIsNamedAndLeavesTheSequenceAsItWas) {
+  std::vector<BlendPart> parts = Prompt(KvSource::kDocument);
+  parts[2].kv = std::make_shared<BadKv>(parts[2].kv, 2);
+  KvSequence sequence(subject_.pool.get());
+  auto policy = MakeReusePolicy({.share = 0.2});
+  std::vector<float> logits(97);
+  size_t bad = 99;
+  const auto usage =
+      Blender(subject_.decoder.get()).Run(parts, policy->get(), &sequence, logits.data(), {}, &bad);
+  EXPECT_EQ(usage.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(bad, 2u);
+  EXPECT_EQ(sequence.length(), 0u);
+  EXPECT_EQ(sequence.pages().size(), 0u);
+}
+
+TEST_P(BlenderTest, RefusesWhatItCannotBlend) {
+  const std::vector<BlendPart> good = Prompt(KvSource::kIsolated);
+  const auto run = [&](const std::vector<BlendPart>& parts, KvSubject* subject) {
+    KvSequence sequence(subject->pool.get());
+    auto policy = MakeReusePolicy({});
+    std::vector<float> logits(97);
+    return Blender(subject->decoder.get())
+        .Run(parts, policy->get(), &sequence, logits.data())
+        .status()
+        .code();
+  };
+  std::vector<BlendPart> parts = good;
+  parts.pop_back();
+  EXPECT_EQ(run(parts, &subject_), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(run({}, &subject_), absl::StatusCode::kInvalidArgument);
+  parts = good;
+  parts[1].tokens.pop_back();
+  EXPECT_EQ(run(parts, &subject_), absl::StatusCode::kInvalidArgument);
+  parts = good;
+  parts.back().tokens[0] = 97;
+  EXPECT_EQ(run(parts, &subject_), absl::StatusCode::kInvalidArgument);
+  ModelConfig other = SmallConfig(GetParam());
+  other.layers = 2;
+  KvSubject smaller(other);
+  EXPECT_EQ(run(good, &smaller), absl::StatusCode::kInvalidArgument);
+  KvSubject poor(SmallConfig(GetParam()), /*pages=*/2);
+  EXPECT_EQ(run(good, &poor), absl::StatusCode::kResourceExhausted);
+  ModelConfig short_one = SmallConfig(GetParam());
+  short_one.context_length = 100;
+  KvSubject narrow(short_one);
+  EXPECT_EQ(run(good, &narrow), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_P(BlenderTest, IsGivenUpWhenAsked) {
+  const std::vector<BlendPart> parts = Prompt(KvSource::kIsolated);
+  KvSequence sequence(subject_.pool.get());
+  auto policy = MakeReusePolicy({});
+  std::vector<float> logits(97);
+  int asked = 0;
+  const auto usage = Blender(subject_.decoder.get())
+                         .Run(parts, policy->get(), &sequence, logits.data(),
+                              {.reposition = true, .is_cancelled = [&] { return ++asked == 2; }});
+  EXPECT_EQ(usage.status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(sequence.length(), 0u);
+}
+
+}  // namespace
+}  // namespace cairn::engine
