@@ -15,6 +15,7 @@ void AnnotateIgnoreReadsEnd(const char* file, int line);
 
 void __real__ZN4absl7debian35Mutex4LockEv(void* mutex);
 void __real__ZN4absl7debian35Mutex6UnlockEv(void* mutex);
+bool __real__ZN4absl7debian35Mutex7TryLockEv(void* mutex);
 void __real__ZN4absl7debian35Mutex10ReaderLockEv(void* mutex);
 void __real__ZN4absl7debian35Mutex12ReaderUnlockEv(void* mutex);
 void __real__ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE(void* mutex, const void* condition);
@@ -71,6 +72,18 @@ void __wrap__ZN4absl7debian35Mutex6UnlockEv(void* mutex) {
   __tsan_release(mutex);
   IgnoreReads ignore;
   __real__ZN4absl7debian35Mutex6UnlockEv(mutex);
+}
+
+bool __wrap__ZN4absl7debian35Mutex7TryLockEv(void* mutex) {
+  bool locked = false;
+  {
+    IgnoreReads ignore;
+    locked = __real__ZN4absl7debian35Mutex7TryLockEv(mutex);
+  }
+  if (!locked) return false;
+  __tsan_acquire(mutex);
+  __tsan_acquire(ReadersOf(mutex));
+  return true;
 }
 
 void __wrap__ZN4absl7debian35Mutex10ReaderLockEv(void* mutex) {
