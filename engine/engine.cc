@@ -9,6 +9,7 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/answer/extractive_answer.h"
 #include "engine/answer/generated_answer.h"
+#include "engine/collection_settings.h"
 #include "engine/collections.h"
 #include "engine/generation/shared_generator.h"
 #include "engine/ingest.h"
@@ -27,72 +28,20 @@
 namespace cairn {
 namespace {
 
-// A setting given for a collection that exists already must be the one it has.
-template <typename T>
-absl::Status Agree(const std::string& collection, const char* what, const std::optional<T>& asked,
-                   const T& stored) {
-  if (!asked.has_value() || *asked == stored) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("collection ", collection, " was created with ",
-                                                    what, " ", stored, ", not ", *asked,
-                                                    ": leave it out, or name another collection"));
-}
-
-absl::StatusOr<index::VectorIndexKind> ParseVectorIndex(const std::string& name) {
-  for (const index::VectorIndexKind kind :
-       {index::VectorIndexKind::kFlat, index::VectorIndexKind::kHnsw,
-        index::VectorIndexKind::kIvfPq}) {
-    if (index::VectorIndexKindName(kind) == name) return kind;
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("no vector index \"", name, "\": there are hnsw, flat and ivf-pq"));
-}
-
-absl::StatusOr<index::VectorEncoding> ParseVectorEncoding(const std::string& name) {
-  for (const index::VectorEncoding encoding :
-       {index::VectorEncoding::kFloat32, index::VectorEncoding::kBfloat16,
-        index::VectorEncoding::kInt8}) {
-    if (index::VectorEncodingName(encoding) == name) return encoding;
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("no vector encoding \"", name, "\": there are int8, bfloat16 and float32"));
-}
-
 absl::StatusOr<std::unique_ptr<engine::Embedder>> OpenModel(const std::string& path) {
   if (path.empty()) return engine::StaticEmbedder::Default();
   return engine::OpenEmbedder(path);
 }
 
-// InvalidArgument when no collection can have these settings.
-absl::StatusOr<index::CollectionSettings> NewSettings(const CollectionOptions& options,
-                                                      const engine::Embedder& embedder) {
-  index::CollectionSettings s;
-  s.chunker = options.chunker.value_or(s.chunker);
-  // A chunk that the model reads whole, with room for title and headings.
-  const size_t most = embedder.max_tokens();
-  if (most > 0) s.chunk_tokens = std::min(s.chunk_tokens, static_cast<uint32_t>(most - most / 8));
-  s.chunk_tokens = options.chunk_tokens.value_or(s.chunk_tokens);
-  s.overlap_tokens = options.overlap_tokens.value_or(s.overlap_tokens);
-  s.analyzer = options.analyzer.value_or(s.analyzer);
-  s.embedder_fingerprint = embedder.fingerprint();
-  s.dim = static_cast<uint32_t>(embedder.dim());
-  if (options.vector_index.has_value()) {
-    absl::StatusOr<index::VectorIndexKind> kind = ParseVectorIndex(*options.vector_index);
-    if (!kind.ok()) return kind.status();
-    s.vector_index = *kind;
-  }
-  if (options.vector_encoding.has_value()) {
-    absl::StatusOr<index::VectorEncoding> encoding = ParseVectorEncoding(*options.vector_encoding);
-    if (!encoding.ok()) return encoding.status();
-    s.vector_encoding = *encoding;
-  }
-  const absl::Status usable = engine::Preparation::Create(s, &embedder).status();
-  if (!usable.ok()) return usable;
-  return s;
-}
-
 }  // namespace
 
 struct Engine::Impl {
+  // What reads the generator's model ends before it does.
+  ~Impl() {
+    builder = nullptr;
+    if (caches != nullptr) caches->StopGates();
+  }
+
   struct Open {
     std::shared_ptr<index::Collection> collection;
     std::shared_ptr<const engine::Preparation> preparation;
@@ -111,6 +60,8 @@ struct Engine::Impl {
   std::unique_ptr<engine::SharedGenerator> generator;  // Null: answers are extractive.
   std::string embedder_path;                           // EngineOptions::embedder
   std::unique_ptr<engine::Reranker> reranker;          // Null: none.
+
+  std::function<void(const std::string&)> on_kv_problem;  // KvReuseOptions::on_problem
 
   // Of what `caches` does; FailedPrecondition where they are off.
   absl::Status CheckCaches() const {
@@ -159,7 +110,7 @@ struct Engine::Impl {
     const CollectionOptions& asked = options.create;
     absl::StatusOr<index::CollectionRow> row = store->Describe(options.collection);
     if (absl::IsNotFound(row.status())) {
-      absl::StatusOr<index::CollectionSettings> settings = NewSettings(asked, *embedder);
+      absl::StatusOr<index::CollectionSettings> settings = engine::NewSettings(asked, *embedder);
       if (!settings.ok()) return settings.status();
       absl::Status created = store->Create(options.collection, *settings).status();
       // Another thread may have been first; its settings are checked like any other's.
@@ -167,31 +118,9 @@ struct Engine::Impl {
       row = store->Describe(options.collection);
     }
     if (!row.ok()) return row.status();
-    const index::CollectionSettings& s = row->settings;
-    absl::Status agreed = Agree(options.collection, "chunker", asked.chunker, s.chunker);
-    if (agreed.ok()) {
-      agreed = Agree(options.collection, "chunk size", asked.chunk_tokens, s.chunk_tokens);
-    }
-    if (agreed.ok()) {
-      agreed = Agree(options.collection, "overlap", asked.overlap_tokens, s.overlap_tokens);
-    }
-    if (agreed.ok()) agreed = Agree(options.collection, "analyser", asked.analyzer, s.analyzer);
-    if (agreed.ok()) {
-      agreed = Agree(options.collection, "vector index", asked.vector_index,
-                     std::string(index::VectorIndexKindName(s.vector_index)));
-    }
-    if (agreed.ok()) {
-      agreed = Agree(options.collection, "vector encoding", asked.vector_encoding,
-                     std::string(index::VectorEncodingName(s.vector_encoding)));
-    }
+    const absl::Status agreed =
+        engine::CheckSettings(options.collection, asked, row->settings, *embedder);
     if (!agreed.ok()) return agreed;
-    if (embedder->fingerprint() != s.embedder_fingerprint) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "collection ", options.collection, " was embedded with another model (",
-          s.embedder_fingerprint, ", ", s.dim, " dimensions; not ", embedder->fingerprint(), ", ",
-          embedder->dim(), "): open the store with that one, or move the collection to this one ",
-          "with cairn reembed"));
-    }
     return Find(options.collection);
   }
 };
@@ -234,10 +163,15 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& store_di
         engine::ChunkCaches::Open(impl->store.get(), impl->generator.get(), options.kv);
     if (!caches.ok()) return caches.status();
     impl->caches = *std::move(caches);
+    impl->on_kv_problem = options.kv.on_problem;
   }
   if (options.kv.enabled && options.kv.build_on_ingest) {
     if (!impl->caches->can_reuse()) {
       return absl::InvalidArgumentError("building keys and values on ingestion needs a generator");
+    }
+    if (options.kv.source == engine::KvSourceName(engine::KvSource::kPrompt)) {
+      return absl::InvalidArgumentError(
+          "keys and values that have seen a prompt are kept by answers, not built on ingestion");
     }
     Impl* const self = impl.get();
     impl->builder = std::make_unique<engine::BackgroundBuilder>(
@@ -247,8 +181,12 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& store_di
           KvBuildOptions build;
           build.collection = name;
           build.is_cancelled = stopping;
+          const absl::Status built = self->caches->Build(*open->collection, build).status();
           // What it did not come to is computed when it is read, and built the next time.
-          self->caches->Build(*open->collection, build).status().IgnoreError();
+          if (!built.ok() && !absl::IsCancelled(built) && self->on_kv_problem) {
+            self->on_kv_problem(absl::StrCat("keys and values of collection ", name,
+                                             " were not made: ", built.message()));
+          }
         });
   }
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
@@ -290,7 +228,7 @@ absl::Status Engine::CheckOptions(const IngestOptions& options) {
   absl::StatusOr<std::unique_ptr<engine::StaticEmbedder>> embedder =
       engine::StaticEmbedder::Default();
   if (!embedder.ok()) return embedder.status();
-  return NewSettings(options.create, **embedder).status();
+  return engine::NewSettings(options.create, **embedder).status();
 }
 
 absl::StatusOr<SearchResponse> Engine::Search(const SearchRequest& request) const {

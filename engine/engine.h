@@ -29,12 +29,11 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "chunking/metadata.h"
+#include "engine/ask.h"
 #include "engine/kv_reuse.h"
+#include "engine/search_request.h"
 
 namespace cairn {
-
-using Metadata = chunking::Metadata;
-using MetadataValue = chunking::MetadataValue;
 
 struct EngineOptions {
   bool create_if_missing = false;
@@ -159,174 +158,6 @@ using DocumentSource = std::function<absl::StatusOr<std::optional<InputDocument>
 
 // What a text is to a search: models that were trained so embed the two kinds differently.
 enum class TextUse : uint8_t { kQuery, kPassage };
-
-// ---------------------------------------------------------------------------------- search
-
-enum class SearchMode : uint8_t { kHybrid, kLexical, kVector };
-enum class Granularity : uint8_t { kChunk, kDocument };  // kDocument: each document's best chunk.
-enum class Fusion : uint8_t { kConvex, kRrf };
-
-struct SearchRequest {
-  std::string collection = "default";
-  std::string query;
-  size_t k = 10;  // 1 to 1,000,000.
-  SearchMode mode = SearchMode::kHybrid;
-  Granularity granularity = Granularity::kChunk;
-  std::string filter;  // On document metadata, e.g. `lang = "en" AND year >= 2020`; empty: none.
-  // Texts, titles, headings and sources of the hits; without them a hit has ids and scores only.
-  bool with_text = true;
-  // Compare the query with every vector instead of walking a graph.
-  bool exact = false;
-  Fusion fusion = Fusion::kConvex;
-  std::optional<float>
-      alpha;  // Weight of the vector score; unset: what the embedder's maker advises.
-  // Candidates that the reranker reads and puts into its own order, at most 10,000; the rest
-  // follows. 0: none. Unset: 100 where the engine has a reranker.
-  std::optional<size_t> rerank;
-  float k1 = 0.9f;
-  float b = 0.4f;
-  // Asked often, by several threads at once; true ends the search soon, with Cancelled. Optional.
-  std::function<bool()> is_cancelled;
-};
-
-struct SearchComponent {
-  uint32_t rank = 0;     // From 1; 0: not among the chunks this search returned.
-  bool known = false;    // Whether the scores below are known (a cosine may be without a rank).
-  float raw = 0;         // BM25 score, or cosine.
-  float normalized = 0;  // Its share before weighting.
-};
-
-struct RerankComponent {
-  uint32_t rank = 0;  // From 1 among the reranked; 0: not one of them.
-  float score = 0;    // The model's raw output.
-};
-
-struct SearchHit {
-  std::string document_id;
-  uint64_t chunk_id = 0;
-  // Fused; of reranked hits the reranker's, and below those in the rest of a reranked list.
-  float score = 0;
-  SearchComponent lexical;
-  SearchComponent vector;
-  RerankComponent rerank;
-  // With SearchRequest::with_text:
-  uint32_t ordinal = 0;  // Of the chunk in its document, from 0.
-  size_t begin = 0;      // Byte span of the chunk in the document's text.
-  size_t end = 0;
-  std::string text;
-  std::string title;
-  std::vector<std::string> headings;
-  std::string source_uri;
-  Metadata metadata;
-};
-
-// Wall-clock microseconds.
-struct SearchTimings {
-  double analyze = 0;     // Query to terms.
-  double embed = 0;       // Query to vector.
-  double candidates = 0;  // Index search, fusion and grouping.
-  double rerank = 0;      // The candidates' texts, and the reranker.
-  double fetch = 0;       // Texts.
-};
-
-struct SearchResponse {
-  std::vector<SearchHit> hits;  // Best first; ties by ascending chunk id.
-  SearchTimings timings;
-  float alpha = 0;  // As used by convex fusion.
-};
-
-// ---------------------------------------------------------------------------------- answers
-
-// kAuto: generated where the engine has a language model.
-enum class AskMode : uint8_t { kAuto, kExtractive, kGenerated };
-
-struct Citation {
-  std::string document_id;
-  uint64_t chunk_id = 0;
-  // Byte span in the document's text: the sentence quoted, or those that support the sentence best.
-  size_t begin = 0;
-  size_t end = 0;
-  std::string title;
-  std::string source_uri;
-  size_t passage = 0;  // Index into AskResponse::passages.
-  float support = 0;   // Share of the sentence's weighted terms that the span covers, 0 to 1.
-};
-
-struct AnswerSentence {
-  std::string text;
-  float score = 0;                  // Extractive: what it was chosen by. Generated: best support.
-  std::vector<Citation> citations;  // Each checked: the passage says what the sentence says.
-  bool supported = false;           // Whether there is a citation.
-};
-
-struct AskUsage {
-  size_t prompt_tokens = 0;
-  size_t cached_tokens = 0;  // Of the prompt's, those that had not to be computed.
-  size_t generated_tokens = 0;
-  ReuseReport reuse;
-};
-
-// Wall-clock microseconds.
-struct AskTimings {
-  double retrieve = 0;
-  double select = 0;   // Choosing passages and making the prompt, or choosing sentences.
-  double prefill = 0;  // From the first pass to the first token.
-  double decode = 0;   // From there to the last.
-  double check = 0;    // Citations; happens while tokens come.
-  double total = 0;
-};
-
-struct AskRequest {
-  std::string collection = "default";
-  std::string question;
-  size_t passages = 8;  // Retrieved.
-  std::string filter;
-  std::optional<size_t> rerank;  // As SearchRequest::rerank.
-  AskMode mode = AskMode::kAuto;
-  // Extractive:
-  size_t sentences = 3;  // In the answer, at most.
-  // Generated:
-  size_t max_tokens = 256;     // Of the answer; less where the model's context ends before.
-  float temperature = 0;       // 0: always the most likely token.
-  uint64_t seed = 0;           // Of the draws.
-  size_t token_budget = 2048;  // Of all passages in the prompt together.
-  ReuseQuality reuse = ReuseQuality::kBalanced;  // Where the engine keeps chunks' keys and values.
-
-  // To follow the answer as it comes; all optional, called on the caller's thread, in this order:
-  // the passages in the prompt's order, then, sentence by sentence, text and the sentence that it
-  // makes, at last the usage. The texts together are AskResponse::answer.
-  std::function<void(const std::vector<SearchHit>&)> on_passages;
-  std::function<void(std::string_view)> on_text;
-  std::function<void(const AnswerSentence&)> on_sentence;
-  std::function<void(const AskUsage&, const AskTimings&)> on_usage;
-  // Asked many times a second, by several threads at once. True ends a text that is being written
-  // where it is (AnswerFinish::kCancelled); before there is one, and an extractive answer at any
-  // time, the call ends with Cancelled.
-  std::function<bool()> is_cancelled;
-  // Generated: answers of different scopes share no cached prefixes, so that the time to a first
-  // token tells one tenant nothing about another's prompts.
-  std::string cache_scope;
-};
-
-enum class AnswerFinish : uint8_t {
-  kComplete,
-  kLength,     // max_tokens, or the model's context, was used up.
-  kCancelled,  // is_cancelled said so.
-};
-
-struct AskResponse {
-  AskMode mode = AskMode::kExtractive;  // Never kAuto.
-  std::string answer;                   // Whole, without citation marks.
-  // Extractive: best first. Generated: in the answer's order. Empty: nothing was found.
-  std::vector<AnswerSentence> sentences;
-  // What was read. Extractive: best first. Generated: what the prompt holds, in its order.
-  std::vector<SearchHit> passages;
-  size_t unsupported_sentences = 0;  // Those without a citation that holds.
-  size_t dropped_citations = 0;      // Of passages that do not exist or do not say it.
-  AnswerFinish finish = AnswerFinish::kComplete;
-  AskUsage usage;
-  AskTimings timings;
-};
 
 // ---------------------------------------------------------------------------------- the rest
 

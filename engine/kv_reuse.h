@@ -17,10 +17,20 @@ struct KvReuseOptions {
   uint64_t disk_bytes = uint64_t{16} << 30;   // In the store.
   std::string encoding = "f16";               // "f16", "int8" (half of it), "f32"
   // What a chunk has seen: "document" (what stands before it in its document), "preface" (what
-  // every prompt begins with), "isolated" (nothing).
+  // every prompt begins with), "isolated" (nothing); "prompt": what stood before it in a prompt
+  // that it was read in. Those are not built but kept by answers, of which a store opened read-only
+  // keeps nothing. They carry traces of the passages that stood before them, also to answers that
+  // do not have these (because of a filter, say).
   std::string source = "document";
+  // Of "prompt": so many of a chunk at most, from different prompts. Of those the one is used that
+  // has seen most of what stands before it.
+  size_t variants = 3;
   // Makes them after each ingestion, in the background. Needs a generator.
   bool build_on_ingest = false;
+  // Told, in a sentence, of what is damaged, cannot be written, or could not be made in the
+  // background: answers do without it. Called on any thread; must not call the engine. Empty:
+  // nobody is told.
+  std::function<void(const std::string& problem)> on_problem;
 };
 
 // How much of cached chunks an answer computes again. Whatever is chosen, an answer computes
@@ -28,7 +38,8 @@ struct KvReuseOptions {
 enum class ReuseQuality : uint8_t {
   kExact,  // All of it: nothing is reused but prefixes.
   // What differs most, 15% by default; nothing of chunks that have seen their documents: computed
-  // again behind others' they would forget them.
+  // again behind others' they would forget them; of those that have seen a prompt what depended on
+  // passages that do not stand before them now.
   kBalanced,
   kFast,  // None of it.
 };

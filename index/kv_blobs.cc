@@ -79,6 +79,14 @@ absl::StatusOr<KvSecret> KvBlobs::Secret(CollectionId collection) {
   return secret;
 }
 
+absl::Status KvBlobs::CheckAlive(CollectionId collection, const KvReference& reference) const {
+  absl::Status s = CheckAlive(collection, reference.chunk);
+  for (size_t i = 0; s.ok() && i < reference.seen.size(); ++i) {
+    s = CheckAlive(collection, reference.seen[i]);
+  }
+  return s;
+}
+
 absl::Status KvBlobs::CheckAlive(CollectionId collection, ChunkId chunk) const {
   std::string value;
   absl::Status s = rows_->Get(Family::kDefault, KvSecretKey(collection), nullptr, &value);
@@ -109,6 +117,11 @@ void AddReferenceRows(CollectionId collection, const KvBlobName& name, const KvR
   if (reference.chunk == 0) return;
   const std::string chunk = KvChunkKey(collection, reference.chunk, name);
   batch->Put(Family::kDefault, chunk, EncodeKvChunk(chunk, reference.configuration));
+  for (const ChunkId seen : reference.seen) {
+    if (seen == reference.chunk) continue;
+    const std::string key = KvChunkKey(collection, seen, name);
+    batch->Put(Family::kDefault, key, EncodeKvChunk(key, kKvSeen));
+  }
 }
 
 }  // namespace
@@ -123,12 +136,12 @@ absl::Status KvBlobs::Put(CollectionId collection, const KvBlobName& name, KvBlo
   if (absl::Status s = CheckFreeSpace(row.bytes); !s.ok()) return s;
   const KvBlobFiles::Claim claim(&files_, name);
   // Not to write much for nothing; what counts is the second look below.
-  if (absl::Status s = CheckAlive(collection, reference.chunk); !s.ok()) return s;
+  if (absl::Status s = CheckAlive(collection, reference); !s.ok()) return s;
   if (absl::Status s = files_.Write(name, metadata, extents); !s.ok()) return s;
   absl::Status s;
   {
     const Commitment commitment(this);
-    s = CheckAlive(collection, reference.chunk);
+    s = CheckAlive(collection, reference);
     if (s.ok()) {
       RowBatch batch;
       const std::string key = KvBlobKey(collection, name);
@@ -152,7 +165,7 @@ absl::Status KvBlobs::AddReference(CollectionId collection, const KvBlobName& na
   const KvBlobFiles::Claim claim(&files_, name);
   const Commitment commitment(this);
   if (absl::Status s = Find(collection, name).status(); !s.ok()) return s;
-  if (absl::Status s = CheckAlive(collection, reference.chunk); !s.ok()) return s;
+  if (absl::Status s = CheckAlive(collection, reference); !s.ok()) return s;
   RowBatch batch;
   AddReferenceRows(collection, name, reference, &batch);
   return rows_->Commit(std::move(batch));
@@ -178,7 +191,9 @@ absl::Status KvBlobs::OfChunk(
                        absl::StatusOr<KvRowKey> parsed = ParseKvKey(KvRowKind::kChunk, key);
                        absl::StatusOr<KvConfigurationHash> hash = DecodeKvChunk(key, value);
                        // A damaged row is as good as none: the blob is computed again.
-                       if (parsed.ok() && hash.ok()) blobs->emplace_back(parsed->name, *hash);
+                       if (parsed.ok() && hash.ok() && *hash != kKvSeen) {
+                         blobs->emplace_back(parsed->name, *hash);
+                       }
                        return absl::OkStatus();
                      });
 }
@@ -331,16 +346,26 @@ absl::Status KvBlobs::Removal::AddChunks(CollectionId collection, ChunkId begin,
   // Most stores have no blobs, and a look at the rows costs as much as the rest of a removal.
   if (blobs_->blobs() == 0 || begin == end) return absl::OkStatus();
   const KvBlobName first;
-  return blobs_->rows_->Scan(
+  std::vector<KvBlobName> have_seen;
+  absl::Status s = blobs_->rows_->Scan(
       Family::kDefault, KvChunkKey(collection, begin, first), KvChunkKey(collection, end, first),
-      nullptr, [&](std::string_view key, std::string_view) {
+      nullptr, [&](std::string_view key, std::string_view value) {
         batch->Delete(Family::kDefault, key);
         absl::StatusOr<KvRowKey> parsed = ParseKvKey(KvRowKind::kChunk, key);
         if (!parsed.ok()) return absl::OkStatus();
-        batch->Delete(Family::kDefault, KvRefKey(collection, parsed->name, parsed->chunk));
+        const absl::StatusOr<KvConfigurationHash> hash = DecodeKvChunk(key, value);
+        if (hash.ok() && *hash == kKvSeen) {
+          have_seen.push_back(parsed->name);
+        } else {
+          batch->Delete(Family::kDefault, KvRefKey(collection, parsed->name, parsed->chunk));
+        }
         released_.emplace_back(collection, parsed->name);
         return absl::OkStatus();
       });
+  for (size_t i = 0; s.ok() && i < have_seen.size(); ++i) {
+    s = blobs_->AddRemoval(collection, have_seen[i], batch);
+  }
+  return s;
 }
 
 absl::Status KvBlobs::Removal::AddCollection(CollectionId collection) {

@@ -26,7 +26,9 @@ namespace cairn::index {
 // A chunk that uses a blob. Chunk 0: none; the blob then stays until its collection is dropped.
 struct KvReference {
   ChunkId chunk = 0;
-  KvConfigurationHash configuration{};
+  KvConfigurationHash configuration{};  // Not all zero.
+  // Other chunks of whose text there are traces in the blob: it goes as soon as one of them does.
+  std::vector<ChunkId> seen = {};
 };
 
 // New figures of a blob's use.
@@ -51,6 +53,8 @@ class KvBlobs {
   // Deletes what a crash, or a program that knows nothing of blobs, left behind: see the format's
   // page. `live`: all collections. Before anything else happens to the store.
   absl::Status Clean(absl::Span<const CollectionId> live);
+  // Blobs that Clean deleted though chunks had them: their file, or their row, was not what it was.
+  uint64_t damaged_at_opening() const { return damaged_at_opening_; }
 
   // Takes stock of the files, as Clean does besides.
   void Count();
@@ -60,7 +64,7 @@ class KvBlobs {
   absl::StatusOr<KvSecret> Secret(CollectionId collection);
 
   // Stores a blob for a chunk, durably; in place of one of that name, which keeps its references.
-  // row.bytes is filled in. NotFound when the chunk, or the collection, is gone; ResourceExhausted
+  // row.bytes is filled in. NotFound when a chunk, or the collection, is gone; ResourceExhausted
   // (disk full); InvalidArgument (beyond the limits of the format). Nothing is stored then.
   absl::Status Put(CollectionId collection, const KvBlobName& name, KvBlobRow row,
                    const KvReference& reference, std::string_view metadata,
@@ -139,7 +143,8 @@ class KvBlobs {
     KvBlobs* const blobs_;
   };
 
-  // NotFound when whoever the blob is for is gone. Under a Commitment.
+  // NotFound when a chunk that the blob is for, or has seen, is gone. Under a Commitment.
+  absl::Status CheckAlive(CollectionId collection, const KvReference& reference) const;
   absl::Status CheckAlive(CollectionId collection, ChunkId chunk) const;
   absl::Status CheckFreeSpace(uint64_t bytes) const;
   // Whether the name of a collection's row has this id.
@@ -154,6 +159,7 @@ class KvBlobs {
   RowStore* const rows_;
   const uint64_t min_free_bytes_;
   KvBlobFiles files_;
+  uint64_t damaged_at_opening_ = 0;
   absl::Mutex mutex_;
   int removals_ ABSL_GUARDED_BY(mutex_) = 0;
   int commitments_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -82,9 +82,18 @@ absl::Status KvBlobs::Clean(absl::Span<const CollectionId> live) {
     known_collection = key.collection;
     return known = s.ok() || !absl::IsNotFound(s);
   };
-  absl::flat_hash_set<KvBlobName> referenced, blobs;
+  absl::flat_hash_set<KvBlobName> referenced, blobs, outlived;
   absl::Status s = scan(KvRowKind::kSecret,
                         [](const KvRowKey&, std::string_view, std::string_view) { return true; });
+  if (s.ok()) {
+    s = scan(KvRowKind::kChunk,
+             [&](const KvRowKey& key, std::string_view bytes, std::string_view row) {
+               const absl::StatusOr<KvConfigurationHash> hash = DecodeKvChunk(bytes, row);
+               const bool lives = chunk_lives(key);
+               if (!lives && hash.ok() && *hash == kKvSeen) outlived.insert(key.name);
+               return lives;
+             });
+  }
   if (s.ok()) {
     s = scan(KvRowKind::kRef, [&](const KvRowKey& key, std::string_view, std::string_view) {
       const bool lives = key.chunk == 0 || chunk_lives(key);
@@ -99,7 +108,9 @@ absl::Status KvBlobs::Clean(absl::Span<const CollectionId> live) {
                const auto file = files.find(key.name);
                const bool good = row.ok() && file != files.end() && file->second == row->bytes &&
                                  referenced.contains(key.name);
-               if (good) blobs.insert(key.name);
+               damaged_at_opening_ += !good && referenced.contains(key.name);
+               if (!good || outlived.contains(key.name)) return false;
+               blobs.insert(key.name);
                return good;
              });
   }

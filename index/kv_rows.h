@@ -17,6 +17,8 @@ namespace cairn::index {
 using KvSecret = std::array<uint8_t, 32>;
 // A hash of how a blob was computed, of which this folder knows nothing.
 using KvConfigurationHash = std::array<uint8_t, 32>;
+// In place of one in a chunk's row: the blob is another chunk's, and has seen this one.
+inline constexpr KvConfigurationHash kKvSeen{};
 
 struct KvBlobRow {
   uint64_t bytes = 0;  // Of its file.

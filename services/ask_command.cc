@@ -61,7 +61,7 @@ class AskCommand : public Command {
     request_.question = absl::StrJoin(question_, " ");
     const absl::Status use = CheckUse();
     if (!use.ok()) return FailUsage(std::string(use.message()));
-    absl::StatusOr<std::unique_ptr<Backend>> backend = server_.Open(flags_, false);
+    absl::StatusOr<std::unique_ptr<Backend>> backend = server_.Open(flags_, KeepsKv());
     if (!backend.ok()) return Fail(backend.status());
     if (kv_reuse_.empty()) (*backend)->LeaveReuseToServer();
     return topics_.topics.empty() ? RunQuestion(**backend)
@@ -141,6 +141,11 @@ class AskCommand : public Command {
     topics_.run.format =
         format_ == "2025" ? engine::TrecRagFormat::k2025 : engine::TrecRagFormat::k2024;
     return absl::OkStatus();
+  }
+
+  // What answers computed is written.
+  bool KeepsKv() const {
+    return flags_.kv.enabled && flags_.kv.source == "prompt" && kv_reuse_ != "exact";
   }
 
   absl::Status CheckKv() {

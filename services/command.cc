@@ -10,6 +10,14 @@
 #include "services/passage_output.h"
 
 namespace cairn::services {
+namespace {
+
+// Messages quote files and arguments.
+void PrintMessage(const std::string& message) {
+  std::fprintf(stderr, "cairn: %s\n", ForTerminal(message, STDERR_FILENO).c_str());
+}
+
+}  // namespace
 
 void StoreFlags::Register(CLI::App* command, bool with_collection) {
   command->add_option("--store", store, "Directory of the store")->envname("CAIRN_STORE");
@@ -51,6 +59,9 @@ absl::StatusOr<std::unique_ptr<Engine>> StoreFlags::Open(bool writable, bool cre
   options.generator_threads = generator_threads;
   options.generator_context = generator_context;
   options.kv = kv;
+  options.kv.on_problem = [](const std::string& problem) {
+    PrintMessage(absl::StrCat("warning: ", problem));
+  };
   absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Open(store, options);
   // A damaged model, for example: not the command line's fault.
   if (absl::IsInvalidArgument(engine.status())) {
@@ -58,15 +69,6 @@ absl::StatusOr<std::unique_ptr<Engine>> StoreFlags::Open(bool writable, bool cre
   }
   return engine;
 }
-
-namespace {
-
-// Messages quote files and arguments.
-void PrintMessage(const std::string& message) {
-  std::fprintf(stderr, "cairn: %s\n", ForTerminal(message, STDERR_FILENO).c_str());
-}
-
-}  // namespace
 
 int Fail(const absl::Status& status) {
   PrintMessage(std::string(status.message()));

@@ -32,10 +32,17 @@ void RegisterKvStorage(CLI::App* command, KvReuseOptions* options) {
       ->check(CLI::IsMember({"f16", "int8", "f32"}))
       ->capture_default_str();
   command
-      ->add_option("--kv-source", options->source,
-                   "What a chunk has seen when they are computed: its document before it, the "
-                   "preface of every prompt, or nothing")
-      ->check(CLI::IsMember({"document", "preface", "isolated"}))
+      ->add_option(
+          "--kv-source", options->source,
+          "What a chunk has seen when they are computed: its document before it, the "
+          "preface of every prompt, nothing, or a prompt that it was read in; the last are "
+          "kept by answers")
+      ->check(CLI::IsMember({"document", "preface", "isolated", "prompt"}))
+      ->capture_default_str();
+  command
+      ->add_option("--kv-variants", options->variants,
+                   "Of --kv-source prompt: most of one chunk, from different prompts")
+      ->check(CLI::Range(1, 16))
       ->capture_default_str();
   command->add_option("--kv-disk-bytes", options->disk_bytes, "Most that is kept in the store")
       ->check(CLI::Range(uint64_t{0}, kMostKvBytes))
@@ -49,7 +56,7 @@ void RegisterKvMemory(CLI::App* command, KvReuseOptions* options) {
 }
 
 std::vector<std::string> KvStorageFlags() {
-  return {"--kv-encoding", "--kv-source", "--kv-disk-bytes", "--kv-memory-bytes"};
+  return {"--kv-encoding", "--kv-source", "--kv-variants", "--kv-disk-bytes", "--kv-memory-bytes"};
 }
 
 }  // namespace cairn::services

@@ -19,7 +19,7 @@ CLI::Option* RegisterKvReuse(CLI::App* command, std::string* quality);
 // Of a name that RegisterKvReuse lets through; what a request that does not say gets for "".
 ReuseQuality ReuseQualityNamed(const std::string& quality);
 
-// --kv-encoding, --kv-source and --kv-disk-bytes: what is kept, and how much of it.
+// --kv-encoding, --kv-source, --kv-variants and --kv-disk-bytes: what is kept, and how much of it.
 void RegisterKvStorage(CLI::App* command, KvReuseOptions* options);
 // --kv-memory-bytes
 void RegisterKvMemory(CLI::App* command, KvReuseOptions* options);

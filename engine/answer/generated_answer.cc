@@ -118,7 +118,7 @@ absl::Status Generate(const SearchContext& context, SharedGenerator* generator, 
   std::shared_ptr<BlendedPrompt> blended;
   if (!prompt.stretches.empty()) {
     absl::StatusOr<std::shared_ptr<BlendedPrompt>> made =
-        caches->Read(context.collection->id(), prompt, response->passages, request.reuse);
+        caches->Read(context.collection->id(), prompt, response->passages, request);
     if (!made.ok()) return made.status();
     blended = *std::move(made);
   }
@@ -164,7 +164,7 @@ absl::StatusOr<AskResponse> AnswerWithModel(const SearchContext& context,
   SearchContext retrieving = context;
   if (reuses && request.reuse != ReuseQuality::kExact) {
     retrieving.on_candidates = [&](absl::Span<const uint64_t> chunks) {
-      caches->Prefetch(context.collection->id(), chunks);
+      caches->Prefetch(context.collection->id(), request.cache_scope, chunks);
     };
   }
   absl::StatusOr<SearchResponse> found = RunSearch(retrieving, search);

@@ -21,7 +21,9 @@ class ChunkKvTail final : public ChunkKv {
   uint32_t first_position() const override {
     return whole_->first_position() + static_cast<uint32_t>(skipped_);
   }
-  uint64_t bytes() const override { return whole_->bytes(); }
+  uint64_t bytes() const override {
+    return whole_->bytes() * tokens() / std::max<size_t>(1, whole_->tokens());
+  }
   absl::Status Read(size_t layer, size_t first, size_t count, float* keys,
                     float* values) const override {
     return whole_->Read(layer, skipped_ + first, count, keys, values);
@@ -58,18 +60,28 @@ size_t BlendedPrompt::exact_tokens() const {
   return tokens;
 }
 
-std::vector<BlendPart> BlendedPrompt::Rest(size_t known) const {
+std::vector<BlendPart> BlendedPrompt::Rest(size_t known,
+                                           std::vector<KnownPassage>* passages) const {
   std::vector<BlendPart> rest;
+  uint32_t slot = 0;
   for (const BlendPart& part : parts_) {
     const size_t skipped = std::min(known, part.tokens.size());
+    const uint32_t begin = slot;
+    slot += static_cast<uint32_t>(part.tokens.size());
     known -= skipped;
-    if (skipped == part.tokens.size()) continue;
-    BlendPart& kept = rest.emplace_back();
-    kept.tokens.assign(part.tokens.begin() + static_cast<ptrdiff_t>(skipped), part.tokens.end());
-    kept.kv = part.kv;
-    if (part.kv != nullptr && skipped > 0) {
-      kept.kv = std::make_shared<ChunkKvTail>(part.kv, skipped);
+    const bool passage = part.kv != nullptr || part.passage;
+    if (rest.empty() && skipped == part.tokens.size()) {
+      if (passage) passages->push_back({HashTokens(part.tokens), begin, slot});
+      continue;
     }
+    rest.push_back(part);
+    if (skipped == 0) continue;
+    BlendPart& tail = rest.back();
+    tail.tokens.erase(tail.tokens.begin(), tail.tokens.begin() + static_cast<ptrdiff_t>(skipped));
+    if (part.kv != nullptr) tail.kv = std::make_shared<ChunkKvTail>(part.kv, skipped);
+    tail.fix_rows = std::min(part.fix_rows, tail.tokens.size());
+    tail.known_tokens = skipped;
+    tail.whole_hash = HashTokens(part.tokens);
   }
   return rest;
 }
@@ -80,11 +92,12 @@ ReuseDecision BlendedPrompt::Decide(absl::Span<const BlendPart> parts) const {
   prompt.quality = options_.quality;
   prompt.source = options_.source;
   prompt.gates = options_.gates;
-  prompt.missing_chunks = options_.missing_chunks;
   for (const BlendPart& part : parts) {
     prompt.rows += part.tokens.size();
+    prompt.missing_chunks += part.kv == nullptr && part.passage;
     if (part.kv == nullptr) continue;
     prompt.cached_rows += part.tokens.size();
+    prompt.fix_rows += part.fix_rows;
     prompt.cached_bytes += part.kv->bytes();
   }
   return controller_->Decide(prompt);
@@ -94,10 +107,21 @@ absl::Status BlendedPrompt::Read(KvSequence* sequence, absl::Span<float> logits,
                                  const std::function<bool()>& is_cancelled) {
   BlendOptions blending;
   blending.is_cancelled = is_cancelled;
+  blending.kept_encoding = options_.kept_encoding;
+  blending.kept_attention_layers = options_.kept_attention_layers;
   const size_t known = sequence->length();
   while (true) {
-    const std::vector<BlendPart> rest = Rest(known);
+    blending.known.clear();
+    const std::vector<BlendPart> rest = Rest(known, &blending.known);
     const ReuseDecision decision = Decide(rest);
+    std::vector<std::pair<size_t, std::shared_ptr<const ChunkKvBuffer>>> kept;
+    const ReuseMethod method = decision.options.method;
+    blending.on_kept = nullptr;
+    if (options_.on_kept && (method == ReuseMethod::kFull || method == ReuseMethod::kCacheCraft)) {
+      blending.on_kept = [&](size_t part, std::shared_ptr<const ChunkKvBuffer> kv) {
+        kept.emplace_back(parts_.size() - rest.size() + part, std::move(kv));
+      };
+    }
     absl::StatusOr<std::unique_ptr<ReusePolicy>> policy = MakeReusePolicy(decision.options);
     if (!policy.ok()) return policy.status();
     size_t bad = rest.size();
@@ -108,14 +132,21 @@ absl::Status BlendedPrompt::Read(KvSequence* sequence, absl::Span<float> logits,
     if (!usage.ok() && bad < rest.size()) {
       // What cannot be read is computed; what was read of it is overwritten.
       if (options_.on_bad_chunk) options_.on_bad_chunk(usage.status());
-      parts_[parts_.size() - rest.size() + bad].kv = nullptr;
-      ++options_.missing_chunks;
+      BlendPart& part = parts_[parts_.size() - rest.size() + bad];
+      part.kv = nullptr;
+      part.passage = true;
       continue;
     }
     if (!usage.ok()) return usage.status();
     all_computed_ = decision.options.method == ReuseMethod::kFull;
-    controller_->Learn(*usage,
-                       usage->reused_tokens + usage->recomputed_tokens + usage->fresh_tokens);
+    const size_t rows = usage->reused_tokens + usage->recomputed_tokens + usage->fresh_tokens;
+    controller_->Learn(*usage, rows);
+    for (auto& [part, kv] : kept) {
+      const double share = static_cast<double>(kv->tokens()) /
+                           std::max(1.0, usage->charged * static_cast<double>(rows));
+      const double seconds = usage->compute_seconds * share;
+      options_.on_kept(part, std::move(kv), seconds);
+    }
     ReuseReport report;
     report.exact_tokens = usage->exact_tokens;
     report.reused_tokens = usage->reused_tokens;
@@ -124,7 +155,7 @@ absl::Status BlendedPrompt::Read(KvSequence* sequence, absl::Span<float> logits,
     report.loaded_bytes = usage->loaded_bytes;
     report.method = std::string(ReuseMethodName(decision.options.method));
     report.reason = decision.reason;
-    report.share = decision.options.method == ReuseMethod::kFull ? 0 : decision.options.share;
+    report.share = decision.share;
     report.load = usage->load_seconds * kMicroseconds;
     report.select = usage->select_seconds * kMicroseconds;
     report.compute = usage->compute_seconds * kMicroseconds;

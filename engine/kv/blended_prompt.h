@@ -22,10 +22,16 @@ struct BlendedPromptOptions {
   ReuseQuality quality = ReuseQuality::kBalanced;
   KvSource source = KvSource::kIsolated;  // Of the chunks' keys and values.
   std::string gates = "ok";               // ReuseGateReport::Summary
-  size_t missing_chunks = 0;              // Among the text of `parts`.
   // Told of a chunk whose cache turned out to be bad; what was asked for is computed then.
   // Optional.
   std::function<void(const absl::Status&)> on_bad_chunk = {};
+  // Given what was computed of each part that is to be kept, and how long that took, where what
+  // stands before it has been computed too, or mended by Cache-Craft's rules. Called on the thread
+  // that reads. Optional.
+  std::function<void(size_t part, std::shared_ptr<const ChunkKvBuffer> kv, double seconds)>
+      on_kept = {};
+  KvEncoding kept_encoding = KvEncoding::kF16;
+  size_t kept_attention_layers = 2;
 };
 
 // Reads one prompt. The decoder, whose thread calls Read, and the controller outlive it.
@@ -44,8 +50,9 @@ class BlendedPrompt final : public PromptReader {
   ReuseReport report() const;
 
  private:
-  // What is not in the sequence's first `known` tokens.
-  std::vector<BlendPart> Rest(size_t known) const;
+  // What is not in the sequence's first `known` tokens; passages that are, as a whole, join
+  // *passages.
+  std::vector<BlendPart> Rest(size_t known, std::vector<KnownPassage>* passages) const;
   ReuseDecision Decide(absl::Span<const BlendPart> parts) const;
 
   Decoder* const decoder_;

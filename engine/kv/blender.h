@@ -11,6 +11,8 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/kv/chunk_kv.h"
+#include "engine/kv/chunk_kv_buffer.h"
+#include "engine/kv/kv_encoding.h"
 #include "engine/kv/reuse_policy.h"
 #include "engine/model/decoder.h"
 #include "engine/model/kv_cache.h"
@@ -21,6 +23,19 @@ namespace cairn::engine {
 struct BlendPart {
   std::vector<uint32_t> tokens;
   std::shared_ptr<const ChunkKv> kv;  // Of just these tokens; null: text.
+  bool passage = false;               // Text of a chunk of which nothing is cached.
+  bool keep = false;                  // A passage of which BlendOptions::on_kept is to be told.
+  size_t fix_rows = 0;                // Of `kv`: rows that Cache-Craft's rules would compute again.
+  // Of a passage whose first tokens stand in the sequence already, and are not among `tokens`: how
+  // many those are, and the hash of all.
+  size_t known_tokens = 0;
+  uint64_t whole_hash = 0;
+};
+
+// A passage that stands in the sequence already.
+struct KnownPassage {
+  uint64_t hash = 0;
+  uint32_t begin = 0, end = 0;  // Slots.
 };
 
 // The hash of a chunk's tokens that ChunkAttention goes by.
@@ -35,7 +50,7 @@ struct ReuseUsage {
   // Rows computed, summed over layers, in layers * (prompt - exact tokens). A row of which keys and
   // values are computed to be compared counts as one, and once more where it is computed then.
   double charged = 0;
-  uint64_t loaded_bytes = 0;   // Of cached chunks.
+  uint64_t loaded_bytes = 0;   // Of cached chunks, those that were read.
   double load_seconds = 0;     // Waiting for chunks, decoding them, and putting them in place.
   double select_seconds = 0;   // Computing what the choice of rows goes by.
   double compute_seconds = 0;  // The layers.
@@ -45,7 +60,12 @@ struct BlendOptions {
   // Keys are turned to where their tokens stand now. false, to measure by: they stay as they were
   // computed.
   bool reposition = true;
-  std::function<bool()> is_cancelled;  // Asked at each layer. Optional.
+  std::function<bool()> is_cancelled = {};  // Asked at each layer. Optional.
+  // Given what was computed of each part that is to be kept, once the prompt is read. Optional.
+  std::function<void(size_t part, std::shared_ptr<const ChunkKvBuffer> kv)> on_kept = {};
+  KvEncoding kept_encoding = KvEncoding::kF16;
+  size_t kept_attention_layers = 0;      // DocumentReaderOptions::attention_layers
+  std::vector<KnownPassage> known = {};  // In order.
 };
 
 // One code path for every policy: in each layer some rows are computed, and all others' keys and

@@ -26,6 +26,7 @@ double PrefixMatch(const ChunkAttention& attention, absl::Span<const uint64_t> b
     kept += chunk.inter;
     places.push_back(static_cast<size_t>(found - before.begin()));
   }
+  if (attention.before.empty() && !before.empty()) return 0;
   if (total <= 0) return 1;
   size_t pairs = 0, discordant = 0;
   for (size_t i = 0; i < places.size(); ++i) {
@@ -45,18 +46,13 @@ double FixOverhead(const ChunkAttention& attention, size_t tokens,
                     0.0, 1.0);
 }
 
-size_t BestVariant(absl::Span<const ChunkKv* const> variants, absl::Span<const uint64_t> before,
-                   double alpha) {
-  size_t best = 0;
-  double least = 2;
+VariantChoice BestVariant(absl::Span<const ChunkAttention* const> variants, size_t tokens,
+                          absl::Span<const uint64_t> before, double alpha) {
+  VariantChoice best = {.variant = 0, .overhead = 2};
   for (size_t i = 0; i < variants.size(); ++i) {
-    const ChunkAttention* attention = variants[i]->attention();
     const double overhead =
-        attention == nullptr ? 1 : FixOverhead(*attention, variants[i]->tokens(), before, alpha);
-    if (overhead < least) {
-      least = overhead;
-      best = i;
-    }
+        variants[i] == nullptr ? 1 : FixOverhead(*variants[i], tokens, before, alpha);
+    if (overhead < best.overhead) best = {.variant = i, .overhead = overhead};
   }
   return best;
 }

@@ -18,7 +18,8 @@ double ContextImpact(const ChunkAttention& attention, size_t tokens);
 
 // beta', in [0, 1]: the share of the chunk's attention to earlier chunks that went to chunks which
 // stand before it now too, times (1 - the share of their pairs whose order is another). `before`:
-// hashes of the chunks that stand before it now, in order. 1 where there was no such attention.
+// hashes of the chunks that stand before it now, in order. 1 where there was no such attention; 0
+// where no chunk stood before it, but one does now: what it would have looked at is not known.
 double PrefixMatch(const ChunkAttention& attention, absl::Span<const uint64_t> before);
 
 // Cache fix overhead, in [0, 1]: alpha * ContextImpact * (1 - PrefixMatch), at most 1: the share of
@@ -26,10 +27,15 @@ double PrefixMatch(const ChunkAttention& attention, absl::Span<const uint64_t> b
 double FixOverhead(const ChunkAttention& attention, size_t tokens,
                    absl::Span<const uint64_t> before, double alpha);
 
-// The variant of a chunk with the least overhead; those without statistics count as 1. Of equals
-// the first. `variants` is not empty.
-size_t BestVariant(absl::Span<const ChunkKv* const> variants, absl::Span<const uint64_t> before,
-                   double alpha);
+// The variant of a chunk that is the best behind `before`, and its overhead.
+struct VariantChoice {
+  size_t variant = 0;
+  double overhead = 1;
+};
+// That with the least overhead; one without statistics, which is null, counts as 1. Of equals the
+// first. `variants`, each of `tokens` tokens, are not empty.
+VariantChoice BestVariant(absl::Span<const ChunkAttention* const> variants, size_t tokens,
+                          absl::Span<const uint64_t> before, double alpha);
 
 }  // namespace cairn::engine
 

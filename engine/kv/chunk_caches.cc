@@ -1,12 +1,12 @@
 #include "engine/kv/chunk_caches.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/kv/gate_rows.h"
 #include "engine/kv/kv_builder.h"
-#include "engine/model/first_layers.h"
+#include "engine/kv/selection.h"
 
 namespace cairn::engine {
 namespace {
@@ -14,9 +14,16 @@ namespace {
 // Part of every configuration: raised when passages come to be encoded in another way.
 constexpr char kPassageVersion[] = "passage-1";
 
-// Of a model whose gates are run: more than that, and its first layers stand for it.
-constexpr uint64_t kMaxGateBytes = uint64_t{4} << 30;
 constexpr size_t kMaxProblems = 1000;
+
+// Of a chunk: each is looked at whenever the chunk is in a prompt.
+constexpr size_t kMostVariants = 16;
+// A chunk of which so much or more would have to be computed again is computed whole, and kept as a
+// further variant. One that knows nothing of what stands before it is at least at 1/2.
+constexpr double kNewVariant = 0.5;
+constexpr double kAlpha = 1;  // Of Cache-Craft's overhead.
+// Of keys and values that answers computed, and that are not written yet.
+constexpr uint64_t kWaitingBytes = uint64_t{256} << 20;
 
 absl::Status NoGenerator() {
   return absl::FailedPreconditionError(
@@ -31,7 +38,8 @@ ChunkCaches::ChunkCaches(index::Store* store, SharedGenerator* generator, KvEnco
       generator_(generator),
       encoding_(encoding),
       source_(source),
-      disk_bytes_(options.disk_bytes) {}
+      disk_bytes_(options.disk_bytes),
+      variants_(options.variants) {}
 
 absl::StatusOr<std::unique_ptr<ChunkCaches>> ChunkCaches::Open(index::Store* store,
                                                                SharedGenerator* generator,
@@ -45,27 +53,40 @@ absl::StatusOr<std::unique_ptr<ChunkCaches>> ChunkCaches::Open(index::Store* sto
   if (!source.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat("there is no source of keys and values \"",
                                                    options.source,
-                                                   "\", but document, preface, isolated"));
+                                                   "\", but document, preface, isolated, prompt"));
+  }
+  if (options.variants < 1 || options.variants > kMostVariants) {
+    return absl::InvalidArgumentError(absl::StrCat("between 1 and ", kMostVariants,
+                                                   " variants of a chunk's keys and values, not ",
+                                                   options.variants));
   }
   std::unique_ptr<ChunkCaches> caches(
       new ChunkCaches(store, generator, *encoding, *source, options));
   KvStoreOptions kv;
   kv.memory_bytes = options.memory_bytes;
   kv.disk_bytes = options.disk_bytes;
+  kv.on_problem = options.on_problem;
   absl::StatusOr<std::unique_ptr<KvStore>> opened = KvStore::Open(store, kv);
   if (!opened.ok()) return opened.status();
   caches->kv_ = *std::move(opened);
   if (caches->can_reuse()) {
     if (generator->checkpoint() == nullptr) return NoGenerator();
     caches->model_ = generator->checkpoint()->fingerprint();
+    caches->gates_ =
+        std::make_unique<ModelGates>(&store->rows(), generator->checkpoint(), options.on_problem);
     absl::StatusOr<std::vector<uint32_t>> preface = PromptPreface(*generator);
     if (!preface.ok()) return preface.status();
     caches->preface_ = *std::move(preface);
+    if (*source == KvSource::kPrompt && !store->rows().read_only()) {
+      caches->writer_ =
+          std::make_unique<KvWriter>(caches->kv_.get(), kWaitingBytes, options.on_problem);
+    }
   }
   return caches;
 }
 
-absl::StatusOr<ChunkCaches::Names> ChunkCaches::NamesOf(uint32_t collection) {
+absl::StatusOr<ChunkCaches::Names> ChunkCaches::NamesOf(uint32_t collection,
+                                                        std::string_view scope) {
   absl::StatusOr<KvIdentity> identity = kv_->Identity(collection);
   if (!identity.ok()) return identity.status();
   KvConfiguration configuration;
@@ -75,6 +96,7 @@ absl::StatusOr<ChunkCaches::Names> ChunkCaches::NamesOf(uint32_t collection) {
   configuration.encoding = encoding_;
   configuration.source = source_;
   if (source_ != KvSource::kIsolated) configuration.preface = preface_;
+  if (source_ == KvSource::kPrompt) configuration.scope = scope;
   const KvConfigurationId id = identity->Configuration(configuration);
   return Names{*std::move(identity), id};
 }
@@ -82,7 +104,11 @@ absl::StatusOr<ChunkCaches::Names> ChunkCaches::NamesOf(uint32_t collection) {
 absl::StatusOr<KvBuildReport> ChunkCaches::Build(const index::Collection& collection,
                                                  const KvBuildOptions& options) {
   if (!can_reuse()) return NoGenerator();
-  absl::StatusOr<ReuseGateReport> gates = Gates();
+  if (source_ == KvSource::kPrompt) {
+    return absl::FailedPreconditionError(
+        "keys and values that have seen a prompt are kept by answers, and cannot be built");
+  }
+  absl::StatusOr<ReuseGateReport> gates = Gates(options.is_cancelled);
   if (!gates.ok()) return gates.status();
   if (!gates->holds()) {
     return absl::FailedPreconditionError(
@@ -104,76 +130,115 @@ absl::StatusOr<KvBuildReport> ChunkCaches::Build(const index::Collection& collec
   return KvBuilder(context).Run(collection.id(), options);
 }
 
-absl::StatusOr<ReuseGateReport> ChunkCaches::RunGates() const {
-  DecoderOptions exact;
-  exact.compute = kernels::ComputeType::kF32;
-  exact.kv_type = kernels::KvType::kF32;
-  const FirstLayers checkpoint(generator_->checkpoint(), kMaxGateBytes);
-  absl::StatusOr<std::unique_ptr<Decoder>> decoder = Decoder::Create(checkpoint, exact);
-  if (!decoder.ok()) return decoder.status();
-  return RunReuseGates(decoder->get());
+void ChunkCaches::StopGates() {
+  if (gates_ != nullptr) gates_->Stop();
 }
 
-absl::StatusOr<ReuseGateReport> ChunkCaches::Gates() {
-  if (!can_reuse()) return NoGenerator();
-  // Held while they run: others wait for what they give.
-  absl::MutexLock lock(&gates_mutex_);
-  if (gates_.has_value()) return *gates_;
-  absl::StatusOr<std::optional<ReuseGateReport>> known = ReadGates(store_->rows(), model_);
-  if (!known.ok()) return known.status();
-  if (known->has_value()) {
-    gates_ = **known;
-    return *gates_;
-  }
-  absl::StatusOr<ReuseGateReport> report = RunGates();
-  if (!report.ok()) return report.status();
-  gates_ = *report;
-  if (!store_->rows().read_only()) {
-    if (absl::Status s = WriteGates(&store_->rows(), model_, *report); !s.ok()) return s;
-  }
-  return *report;
+absl::StatusOr<ReuseGateReport> ChunkCaches::Gates(const std::function<bool()>& is_cancelled) {
+  return gates_ == nullptr ? NoGenerator() : gates_->Get(is_cancelled);
 }
 
-absl::StatusOr<std::vector<KvKey>> ChunkCaches::KeysOf(uint32_t collection, uint64_t chunk) {
-  absl::StatusOr<Names> names = NamesOf(collection);
-  if (!names.ok()) return names.status();
-  return kv_->OfChunk(collection, chunk, names->configuration);
-}
-
-void ChunkCaches::Prefetch(uint32_t collection, absl::Span<const uint64_t> chunks) {
+void ChunkCaches::Prefetch(uint32_t collection, std::string_view scope,
+                           absl::Span<const uint64_t> chunks) {
   if (!can_reuse()) return;
+  const absl::StatusOr<Names> names = NamesOf(collection, scope);
+  if (!names.ok()) return;
   for (uint64_t chunk : chunks) {
-    absl::StatusOr<std::vector<KvKey>> keys = KeysOf(collection, chunk);
-    if (keys.ok() && !keys->empty()) kv_->Prefetch({keys->data(), 1});
+    absl::StatusOr<std::vector<KvKey>> keys = kv_->OfChunk(collection, chunk, names->configuration);
+    // Which of several it will be is not known before the prompt is.
+    if (keys.ok() && keys->size() == 1) kv_->Prefetch(*keys);
   }
+}
+
+KvShape ChunkCaches::shape() const {
+  const ModelConfig& config = generator_->decoder()->config();
+  return {config.layers, config.kv_heads, config.head_dim};
+}
+
+VariantChoice ChunkCaches::Choose(absl::Span<const KvKey> keys, size_t tokens,
+                                  absl::Span<const uint64_t> before) const {
+  if (source_ != KvSource::kPrompt) return {.variant = 0, .overhead = 0};
+  std::vector<std::optional<ChunkAttention>> attention;
+  std::vector<const ChunkAttention*> variants;
+  for (const KvKey& key : keys) attention.push_back(kv_->AttentionOf(key));
+  for (const auto& known : attention) variants.push_back(known.has_value() ? &*known : nullptr);
+  return BestVariant(variants, tokens, before, kAlpha);
+}
+
+bool ChunkCaches::Keeps(const BlendPart& part, size_t known, const KvWriter::Item& item) const {
+  const uint64_t bytes = shape().layers * KvLayerBytes(encoding_, shape(), part.tokens.size());
+  if (bytes > disk_bytes_ || !writer_->HasRoom(bytes)) return false;
+  const std::vector<KvKey> coming = writer_->Waiting(item.key.collection, item.owner.chunk);
+  return known + coming.size() < variants_ &&
+         std::find(coming.begin(), coming.end(), item.key) == coming.end();
+}
+
+void ChunkCaches::Fill(const Names& names, const Before& before, ReuseQuality quality,
+                       BlendPart* part, KvWriter::Item* item) {
+  const absl::StatusOr<std::vector<KvKey>> keys =
+      kv_->OfChunk(names.identity.collection(), item->owner.chunk, names.configuration);
+  if (!keys.ok()) return;
+  VariantChoice choice = {.variant = 0, .overhead = 1};
+  if (!keys->empty()) choice = Choose(*keys, part->tokens.size(), before.passages);
+  // What is not to be computed again is not computed to be kept, either.
+  const bool wanted = keys->empty() || quality != ReuseQuality::kFast;
+  if (writer_ != nullptr && wanted && choice.overhead >= kNewVariant) {
+    item->key = names.identity.Key(names.configuration, before.tokens, part->tokens);
+    item->owner.configuration = names.configuration;
+    item->owner.model = model_;
+    item->owner.seen = before.chunks;
+    item->variants = variants_;
+    part->keep = Keeps(*part, keys->size(), *item);
+  }
+  if (part->keep || keys->empty()) return;
+  std::shared_ptr<const ChunkKv> kv = kv_->Find((*keys)[choice.variant]);
+  if (kv == nullptr || kv->tokens() != part->tokens.size() || !(kv->shape() == shape())) return;
+  part->kv = std::move(kv);
+  part->fix_rows = CountOf(choice.overhead, part->tokens.size());
 }
 
 absl::StatusOr<std::shared_ptr<BlendedPrompt>> ChunkCaches::Read(
     uint32_t collection, const AnswerPrompt& prompt, absl::Span<const SearchHit> passages,
-    ReuseQuality quality) {
+    const AskRequest& request) {
   BlendedPromptOptions options;
-  options.quality = quality;
+  options.quality = request.reuse;
   options.source = source_;
-  if (quality != ReuseQuality::kExact) {
-    absl::StatusOr<ReuseGateReport> gates = Gates();
+  options.kept_encoding = encoding_;
+  const bool reuses = request.reuse != ReuseQuality::kExact;
+  if (reuses) {
+    absl::StatusOr<ReuseGateReport> gates = Gates(request.is_cancelled);
+    if (absl::IsCancelled(gates.status())) return gates.status();
     options.gates = gates.ok() ? gates->Summary() : std::string(gates.status().message());
   }
-  const ModelConfig& config = generator_->decoder()->config();
-  const KvShape shape = {config.layers, config.kv_heads, config.head_dim};
+  // A store that is opened read-only may have no names yet: nothing is found then.
+  const absl::StatusOr<Names> names = NamesOf(collection, request.cache_scope);
   std::vector<BlendPart> parts;
+  Before before;
+  std::vector<KvWriter::Item> kept(prompt.stretches.size());
   for (const PromptStretch& stretch : prompt.stretches) {
     BlendPart& part = parts.emplace_back();
     part.tokens = stretch.ids;
-    if (!stretch.passage.has_value() || quality == ReuseQuality::kExact) continue;
-    absl::StatusOr<std::vector<KvKey>> keys =
-        KeysOf(collection, passages[*stretch.passage].chunk_id);
-    // A passage that was cut is another text.
-    if (keys.ok() && !keys->empty() && !prompt.cut) part.kv = kv_->Find(keys->front());
-    if (part.kv != nullptr &&
-        (!(part.kv->shape() == shape) || part.kv->tokens() != part.tokens.size())) {
-      part.kv = nullptr;
+    if (stretch.passage.has_value() && reuses) {
+      const uint64_t chunk = passages[*stretch.passage].chunk_id;
+      KvWriter::Item& item = kept[parts.size() - 1];
+      item.owner.chunk = chunk;
+      part.passage = true;
+      // A passage that was cut is another text.
+      if (names.ok() && !prompt.cut) Fill(*names, before, request.reuse, &part, &item);
+      part.keep = part.keep && options.gates == "ok";
+      before.passages.push_back(HashTokens(part.tokens));
+      before.chunks.push_back(chunk);
     }
-    options.missing_chunks += part.kv == nullptr;
+    before.tokens.insert(before.tokens.end(), part.tokens.begin(), part.tokens.end());
+  }
+  if (writer_ != nullptr) {
+    options.on_kept = [writer = writer_.get(), kept = std::move(kept)](
+                          size_t part, std::shared_ptr<const ChunkKvBuffer> kv, double seconds) {
+      KvWriter::Item item = kept[part];
+      item.kv = std::move(kv);
+      item.seconds = seconds;
+      writer->Add(std::move(item));
+    };
   }
   return std::make_shared<BlendedPrompt>(generator_->decoder(), &controller_, std::move(parts),
                                          std::move(options));

@@ -7,11 +7,14 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/kv/chunk_attention_tally.h"
 #include "engine/kv/chunk_kv_buffer.h"
 #include "engine/kv/kv_encoding.h"
 #include "engine/kv/kv_source.h"
@@ -38,6 +41,9 @@ struct DocumentReaderOptions {
 // Not thread-safe; uses the decoder.
 class DocumentReader {
  public:
+  using Pieces = absl::Span<const absl::Span<const uint32_t>>;
+  using PiecesKv = std::vector<std::shared_ptr<const ChunkKvBuffer>>;
+
   // The decoder and the pool, of its layout, outlive this. InvalidArgument for an unknown token in
   // the preface, or a window that leaves no room beside it.
   static absl::StatusOr<std::unique_ptr<DocumentReader>> Create(
@@ -53,8 +59,12 @@ class DocumentReader {
   // Reads on. The keys and values of each piece, in order; those of an empty piece have no tokens.
   // InvalidArgument for a piece that does not fit the window, ResourceExhausted (no pages),
   // Cancelled: the document has to be begun anew then.
-  absl::StatusOr<std::vector<std::shared_ptr<const ChunkKvBuffer>>> Read(
-      absl::Span<const absl::Span<const uint32_t>> pieces);
+  absl::StatusOr<PiecesKv> Read(Pieces pieces);
+
+  // Reads short documents, all of each, beside the one that Read is at: as many rows as there are
+  // together make faster passes than a few of one document's. By document. The same errors;
+  // besides, InvalidArgument for a document that does not fit the window.
+  absl::StatusOr<std::vector<PiecesKv>> ReadTogether(absl::Span<const Pieces> documents);
 
  private:
   struct Piece {
@@ -62,29 +72,48 @@ class DocumentReader {
     uint64_t hash = 0;
     uint32_t slot = 0;
   };
+  // A document, or as much of it as the window has.
+  struct Reading {
+    explicit Reading(KvSequence kv) : sequence(std::move(kv)) {}
+
+    KvSequence sequence;
+    std::deque<Piece> pieces;      // In order.
+    size_t first = 0;              // The pieces from here on are being computed,
+    std::vector<uint32_t> tokens;  // and these are theirs, one behind the other;
+    size_t done = 0;               // of which so many are.
+    std::optional<ChunkAttentionTally> tally;
+  };
+  // A reading's part in a pass: the next `count` of its tokens.
+  struct Part {
+    Reading* reading = nullptr;
+    size_t count = 0;
+    size_t row = 0;  // Of the pass: the first of them.
+    std::vector<uint32_t> slots;
+  };
 
   DocumentReader(Decoder* decoder, KvPool* pool, const DocumentReaderOptions& options);
   absl::Status ReadPreface(absl::Span<const uint32_t> preface);
+  Reading NewReading() { return Reading(preface_.Fork(preface_.length())); }
+  absl::Status Check(absl::Span<const uint32_t> piece) const;
   // Whether pieces of `tokens` tokens together may be computed at once: where the window slides for
   // them, half of it stays.
   bool Joins(size_t tokens) const;
   // So that `tokens` more fit.
   absl::Status Slide(size_t tokens);
   absl::Status Place(Piece* piece);
-  // Computes tokens of pieces [first, pieces_.size()), which stand at the sequence's end.
-  absl::Status Compute(absl::Span<const uint32_t> tokens, size_t first);
-  absl::Status ComputePass(absl::Span<const uint32_t> tokens, size_t first);
-  bool LooksAt(size_t layer) const;
-  void AddAttention(size_t layer, absl::Span<const uint32_t> slots, size_t first);
+  // Appends pieces that are to be computed.
+  void Append(Pieces pieces, Reading* reading) const;
+  // Computes what has been appended, and takes it into `*read`.
+  absl::Status Compute(absl::Span<Reading* const> readings);
+  absl::Status ComputePass(absl::Span<Part> parts);
+  static void Take(const Reading& reading, PiecesKv* read);
 
   Decoder* const decoder_;
   const DocumentReaderOptions options_;
   const KvShape shape_;
   size_t window_ = 0;
   KvSequence preface_;
-  KvSequence sequence_;
-  std::deque<Piece> pieces_;                // In the window, in order.
-  std::vector<ChunkAttention> attentions_;  // Of those being computed.
+  Reading reading_;
   kernels::AlignedVector<float> hidden_, keys_, values_, queries_;
 };
 

@@ -116,6 +116,22 @@ absl::StatusOr<KvMetadata> DecodeKvMetadata(std::string_view bytes) {
   return metadata;
 }
 
+KvBlob BlobOf(const ChunkKvBuffer& kv, double seconds) {
+  KvBlob blob;
+  blob.metadata.shape = kv.shape();
+  blob.metadata.encoding = kv.encoding();
+  blob.metadata.tokens = static_cast<uint32_t>(kv.tokens());
+  blob.metadata.first_position = kv.first_position();
+  if (kv.attention() != nullptr) blob.metadata.attention = *kv.attention();
+  for (size_t l = 0; l < kv.shape().layers; ++l) {
+    AlignedBytes bytes(kv.layer(l).size());
+    std::memcpy(bytes.data(), kv.layer(l).data(), bytes.size());
+    blob.layers.push_back(std::move(bytes));
+  }
+  blob.seconds = seconds;
+  return blob;
+}
+
 absl::Status CheckKvBlob(const KvBlob& blob) {
   const KvMetadata& m = blob.metadata;
   const bool attention_fits = !m.attention.has_value() || m.attention->token_inter.empty() ||

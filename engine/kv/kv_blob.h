@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/kv/chunk_kv.h"
+#include "engine/kv/chunk_kv_buffer.h"
 #include "engine/kv/kv_encoding.h"
 
 namespace cairn::engine {
@@ -63,6 +64,9 @@ struct KvBlob {
   std::vector<AlignedBytes> layers;
   double seconds = 0;  // What they cost to compute.
 };
+
+// A copy of what is in memory.
+KvBlob BlobOf(const ChunkKvBuffer& kv, double seconds);
 
 // InvalidArgument unless it is what its metadata says.
 absl::Status CheckKvBlob(const KvBlob& blob);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <utility>
 
 #include "engine/answer/answer_prompt.h"
@@ -13,6 +12,7 @@ namespace {
 
 constexpr size_t kDocumentBytes = size_t{4} << 20;  // Of text, read at a time.
 constexpr size_t kTokensTogether = 512;
+constexpr size_t kTextsTogether = 64;
 constexpr size_t kWindow = 4096;
 // Layers whose attention is looked at, for Cache-Craft's rules.
 constexpr size_t kAttentionLayers = 2;
@@ -25,22 +25,6 @@ double Since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-KvBlob BlobOf(const ChunkKvBuffer& kv, double seconds) {
-  KvBlob blob;
-  blob.metadata.shape = kv.shape();
-  blob.metadata.encoding = kv.encoding();
-  blob.metadata.tokens = static_cast<uint32_t>(kv.tokens());
-  blob.metadata.first_position = kv.first_position();
-  if (kv.attention() != nullptr) blob.metadata.attention = *kv.attention();
-  for (size_t l = 0; l < kv.shape().layers; ++l) {
-    AlignedBytes bytes(kv.layer(l).size());
-    std::memcpy(bytes.data(), kv.layer(l).data(), bytes.size());
-    blob.layers.push_back(std::move(bytes));
-  }
-  blob.seconds = seconds;
-  return blob;
-}
-
 }  // namespace
 
 absl::StatusOr<KvBuildReport> KvBuilder::Run(index::CollectionId collection,
@@ -48,6 +32,11 @@ absl::StatusOr<KvBuildReport> KvBuilder::Run(index::CollectionId collection,
   const Clock::time_point begin = Clock::now();
   if (absl::Status s = Prepare(options); !s.ok()) return s;
   KvBuildProgress progress;
+  const auto tell = [&] {
+    progress.documents = report_.documents;
+    progress.chunks = report_.chunks;
+    if (options.on_progress) options.on_progress(progress);
+  };
   index::ChunkId from = 0;
   while (true) {
     std::vector<index::StoredDocument> documents;
@@ -72,12 +61,12 @@ absl::StatusOr<KvBuildReport> KvBuilder::Run(index::CollectionId collection,
         return absl::CancelledError("the building was stopped; the next goes on where it was");
       }
       if (absl::Status s = BuildDocument(document); !s.ok()) return s;
-      progress.documents = report_.documents;
-      progress.chunks = report_.chunks;
-      if (options.on_progress) options.on_progress(progress);
+      tell();
       from = document.row.first_chunk + document.row.chunk_count;
     }
   }
+  if (absl::Status s = ComputeQueued(); !s.ok()) return s;
+  tell();
   report_.seconds = Since(begin);
   return report_;
 }
@@ -132,9 +121,12 @@ absl::StatusOr<std::vector<KvBuilder::Chunk>> KvBuilder::ChunksOf(
     chunk.known = !keys->empty();
     if (!chunk.known) {
       // The same text may have been read for another chunk.
-      const KvKey key = context_.identity->Key(context_.configuration, before, chunk.tokens);
+      chunk.key = context_.identity->Key(context_.configuration, before, chunk.tokens);
+      if (IsQueued(chunk.key)) {
+        if (absl::Status s = ComputeQueued(); !s.ok()) return s;
+      }
       absl::StatusOr<bool> shared =
-          context_.kv->AddOwner(key, {chunk.id, context_.configuration, context_.model});
+          context_.kv->AddOwner(chunk.key, {chunk.id, context_.configuration, context_.model});
       if (!shared.ok() && !absl::IsNotFound(shared.status())) return shared.status();
       chunk.known = shared.ok() && *shared;
     }
@@ -152,77 +144,131 @@ absl::Status KvBuilder::BuildDocument(const index::StoredDocument& document) {
   if (!chunks.ok()) return chunks.status();
   // Behind the last that is missing nothing need be read.
   while (!chunks->empty() && chunks->back().known) chunks->pop_back();
-  if (context_.source != KvSource::kDocument) {
-    std::erase_if(*chunks, [](const Chunk& chunk) { return chunk.known; });
+  if (context_.source == KvSource::kDocument) {
+    Text text = {.chunks = *std::move(chunks)};
+    for (const Chunk& chunk : text.chunks) text.tokens += chunk.tokens.size();
+    const bool is_short = text.tokens <= std::min(kTokensTogether, reader_->room());
+    return is_short ? Queue(std::move(text)) : ComputeLong(text);
   }
+  std::erase_if(*chunks, [](const Chunk& chunk) { return chunk.known; });
+  if (chunks->empty()) return Queue({});
+  for (size_t c = 0; c < chunks->size(); ++c) {
+    Text text = {.chunks = {std::move((*chunks)[c])}, .ends_document = c + 1 == chunks->size()};
+    text.tokens = text.chunks[0].tokens.size();
+    if (absl::Status s = Queue(std::move(text)); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status KvBuilder::Queue(Text text) {
+  if (text.chunks.empty()) {
+    ++report_.documents;
+    return absl::OkStatus();
+  }
+  if (!queue_.empty() &&
+      (queued_tokens_ + text.tokens > kTokensTogether || queue_.size() == kTextsTogether)) {
+    if (absl::Status s = ComputeQueued(); !s.ok()) return s;
+  }
+  queued_tokens_ += text.tokens;
+  queue_.push_back(std::move(text));
+  return absl::OkStatus();
+}
+
+absl::Status KvBuilder::ComputeQueued() {
+  const std::vector<Text> texts = std::exchange(queue_, {});
+  const size_t tokens = std::exchange(queued_tokens_, 0);
+  if (texts.empty()) return absl::OkStatus();
+  if (!HasRoom()) {
+    for (const Text& text : texts) Skip(text.chunks);
+    return absl::OkStatus();
+  }
+  std::vector<std::vector<absl::Span<const uint32_t>>> pieces(texts.size());
+  for (size_t t = 0; t < texts.size(); ++t) {
+    for (const Chunk& chunk : texts[t].chunks) pieces[t].push_back(chunk.tokens);
+  }
+  const std::vector<DocumentReader::Pieces> documents(pieces.begin(), pieces.end());
+  reader_->Begin();  // Gives back the pages of a long text.
+  absl::StatusOr<std::vector<DocumentReader::PiecesKv>> read = absl::InternalError("not run");
+  double seconds = 0;
+  absl::Status ran = RunTimed([&] { read = reader_->ReadTogether(documents); }, &seconds);
+  if (!ran.ok()) return ran;
+  if (!read.ok()) return read.status();
+  report_.tokens += tokens;
+  for (size_t t = 0; t < texts.size(); ++t) {
+    ran = Store(texts[t].chunks, (*read)[t],
+                seconds / static_cast<double>(std::max<size_t>(tokens, 1)));
+    if (!ran.ok()) return ran;
+    report_.documents += texts[t].ends_document;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status KvBuilder::ComputeLong(const Text& text) {
   reader_->Begin();
-  std::vector<uint32_t> before;
-  for (size_t i = 0; i < chunks->size();) {
+  const absl::Span<const Chunk> chunks = text.chunks;
+  for (size_t i = 0; i < chunks.size();) {
     if (!HasRoom()) {
-      report_.skipped += static_cast<uint64_t>(
-          std::count_if(chunks->begin() + static_cast<ptrdiff_t>(i), chunks->end(),
-                        [](const Chunk& chunk) { return !chunk.known; }));
+      Skip(chunks.subspan(i));
       return absl::OkStatus();
     }
+    std::vector<absl::Span<const uint32_t>> pieces;
     size_t end = i, tokens = 0;
     do {
-      tokens += (*chunks)[end++].tokens.size();
-    } while (end < chunks->size() && tokens + (*chunks)[end].tokens.size() <= kTokensTogether);
-    if (absl::Status s = Compute(absl::MakeConstSpan(*chunks).subspan(i, end - i), before);
-        !s.ok()) {
-      return s;
-    }
-    for (; i < end; ++i) {
-      if (context_.source != KvSource::kDocument) continue;
-      before.insert(before.end(), (*chunks)[i].tokens.begin(), (*chunks)[i].tokens.end());
-    }
+      tokens += chunks[end].tokens.size();
+      pieces.push_back(chunks[end++].tokens);
+    } while (end < chunks.size() && tokens + chunks[end].tokens.size() <= kTokensTogether);
+    absl::StatusOr<DocumentReader::PiecesKv> read = absl::InternalError("not run");
+    double seconds = 0;
+    absl::Status ran = RunTimed([&] { read = reader_->Read(pieces); }, &seconds);
+    if (!ran.ok()) return ran;
+    if (!read.ok()) return read.status();
+    report_.tokens += tokens;
+    ran = Store(chunks.subspan(i, end - i), *read,
+                seconds / static_cast<double>(std::max<size_t>(tokens, 1)));
+    if (!ran.ok()) return ran;
+    i = end;
   }
   ++report_.documents;
   return absl::OkStatus();
 }
 
-absl::Status KvBuilder::Compute(absl::Span<const Chunk> chunks, absl::Span<const uint32_t> before) {
-  std::vector<absl::Span<const uint32_t>> pieces;
-  size_t tokens = 0;
-  for (const Chunk& chunk : chunks) {
-    pieces.push_back(chunk.tokens);
-    tokens += chunk.tokens.size();
-  }
-  absl::StatusOr<std::vector<std::shared_ptr<const ChunkKvBuffer>>> read =
-      absl::InternalError("not run");
-  double seconds = 0;
-  absl::Status ran = context_.generator->WithDecoder([&](Decoder*) {
+template <typename Work>
+absl::Status KvBuilder::RunTimed(Work work, double* seconds) {
+  return context_.generator->WithDecoder([&](Decoder*) {
     const Clock::time_point begin = Clock::now();
-    read = reader_->Read(pieces);
-    seconds = Since(begin);
+    work();
+    *seconds = Since(begin);
   });
-  if (!ran.ok()) return ran;
-  if (!read.ok()) return read.status();
-  report_.tokens += tokens;
-  std::vector<uint32_t> all(before.begin(), before.end());
-  for (size_t i = 0; i < chunks.size(); ++i) {
-    if (!chunks[i].known) {
-      const double share =
-          static_cast<double>(chunks[i].tokens.size()) / static_cast<double>(tokens);
-      if (absl::Status s = Store(chunks[i], all, *(*read)[i], seconds * share); !s.ok()) return s;
-    }
-    if (context_.source == KvSource::kDocument) {
-      all.insert(all.end(), chunks[i].tokens.begin(), chunks[i].tokens.end());
-    }
+}
+
+absl::Status KvBuilder::Store(absl::Span<const Chunk> chunks, const DocumentReader::PiecesKv& kv,
+                              double seconds) {
+  for (size_t c = 0; c < chunks.size(); ++c) {
+    const Chunk& chunk = chunks[c];
+    if (chunk.known) continue;
+    const absl::Status put =
+        context_.kv->Put(chunk.key, {chunk.id, context_.configuration, context_.model},
+                         BlobOf(*kv[c], seconds * static_cast<double>(chunk.tokens.size())));
+    if (absl::IsNotFound(put)) continue;  // Deleted meanwhile.
+    if (!put.ok()) return put;
+    ++report_.chunks;
+    report_.bytes += kv[c]->bytes();
   }
   return absl::OkStatus();
 }
 
-absl::Status KvBuilder::Store(const Chunk& chunk, absl::Span<const uint32_t> before,
-                              const ChunkKvBuffer& kv, double seconds) {
-  const KvKey key = context_.identity->Key(context_.configuration, before, chunk.tokens);
-  const absl::Status put = context_.kv->Put(key, {chunk.id, context_.configuration, context_.model},
-                                            BlobOf(kv, seconds));
-  if (absl::IsNotFound(put)) return absl::OkStatus();  // Deleted meanwhile.
-  if (!put.ok()) return put;
-  ++report_.chunks;
-  report_.bytes += kv.bytes();
-  return absl::OkStatus();
+bool KvBuilder::IsQueued(const KvKey& key) const {
+  for (const Text& text : queue_) {
+    for (const Chunk& chunk : text.chunks) {
+      if (!chunk.known && chunk.key == key) return true;
+    }
+  }
+  return false;
+}
+
+void KvBuilder::Skip(absl::Span<const Chunk> chunks) {
+  report_.skipped += static_cast<uint64_t>(
+      std::count_if(chunks.begin(), chunks.end(), [](const Chunk& chunk) { return !chunk.known; }));
 }
 
 }  // namespace cairn::engine

@@ -34,7 +34,8 @@ struct KvBuilderContext {
 };
 
 // Goes through a collection's documents once, in the order of their chunks. The generator's thread
-// computes, a few hundred tokens at a time, so that answers come in between. For one thread.
+// computes, a few hundred tokens at a time, of several documents where they are short, so that
+// answers come in between. For one thread.
 class KvBuilder {
  public:
   // What `context` refers to outlives this.
@@ -47,21 +48,41 @@ class KvBuilder {
  private:
   struct Chunk {
     uint64_t id = 0;
+    KvKey key;
     std::vector<uint32_t> tokens;
     bool known = false;
+  };
+
+  // Chunks that are computed behind each other: of a document, or one that sees no other.
+  struct Text {
+    std::vector<Chunk> chunks;
+    size_t tokens = 0;
+    bool ends_document = true;
   };
 
   absl::Status Prepare(const KvBuildOptions& options);
   absl::Status BuildDocument(const index::StoredDocument& document);
   absl::StatusOr<std::vector<Chunk>> ChunksOf(const index::StoredDocument& document);
-  absl::Status Compute(absl::Span<const Chunk> chunks, absl::Span<const uint32_t> before);
-  absl::Status Store(const Chunk& chunk, absl::Span<const uint32_t> before, const ChunkKvBuffer& kv,
+  // Puts a short text to those that are computed together, and computes them once they are enough.
+  absl::Status Queue(Text text);
+  absl::Status ComputeQueued();
+  // Computes a text that is long, piece by piece.
+  absl::Status ComputeLong(const Text& text);
+  // Runs on the generator's thread; `*seconds`: how long it took.
+  template <typename Work>
+  absl::Status RunTimed(Work work, double* seconds);
+  // Stores what was missing; `seconds` for each token.
+  absl::Status Store(absl::Span<const Chunk> chunks, const DocumentReader::PiecesKv& kv,
                      double seconds);
+  bool IsQueued(const KvKey& key) const;
   bool HasRoom() const;
+  void Skip(absl::Span<const Chunk> chunks);
 
   const KvBuilderContext context_;
   std::unique_ptr<KvPool> pool_;
   std::unique_ptr<DocumentReader> reader_;
+  std::vector<Text> queue_;
+  size_t queued_tokens_ = 0;
   KvBuildReport report_;
 };
 

@@ -48,6 +48,7 @@ KvConfigurationId KvIdentity::Configuration(const KvConfiguration& configuration
   AppendLittleEndian(static_cast<uint8_t>(configuration.positions), &text);
   AppendLittleEndian(static_cast<uint8_t>(configuration.source), &text);
   AppendIds(configuration.preface, &text);
+  if (!configuration.scope.empty()) AppendString(configuration.scope, &text);
   return KeyedHash(secret_, text);
 }
 

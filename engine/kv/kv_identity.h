@@ -25,6 +25,7 @@ struct KvConfiguration {
   KvPositions positions = KvPositions::kBeforeRotation;
   KvSource source = KvSource::kIsolated;
   std::vector<uint32_t> preface;  // Token ids.
+  std::string scope = {};         // Of KvSource::kPrompt: prompts of other scopes share nothing.
 };
 
 using KvConfigurationId = std::array<uint8_t, 32>;
@@ -46,8 +47,8 @@ class KvIdentity {
       : collection_(collection), secret_(secret) {}
 
   KvConfigurationId Configuration(const KvConfiguration& configuration) const;
-  // `before`: the tokens of the document that stood before the chunk's, for KvSource::kDocument;
-  // empty otherwise.
+  // `before`: the tokens that stood before the chunk's, of the document for KvSource::kDocument, of
+  // the prompt for KvSource::kPrompt; empty otherwise.
   KvKey Key(const KvConfigurationId& configuration, absl::Span<const uint32_t> before,
             absl::Span<const uint32_t> tokens) const;
 

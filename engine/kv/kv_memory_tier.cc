@@ -32,9 +32,10 @@ std::shared_ptr<StoredKv> KvMemoryTier::Find(const index::KvBlobName& name, int6
   return it->second.kv;
 }
 
-bool KvMemoryTier::Contains(const index::KvBlobName& name) const {
+std::shared_ptr<StoredKv> KvMemoryTier::Peek(const index::KvBlobName& name) const {
   absl::MutexLock lock(&mutex_);
-  return entries_.contains(name);
+  const auto it = entries_.find(name);
+  return it == entries_.end() ? nullptr : it->second.kv;
 }
 
 void KvMemoryTier::Insert(std::shared_ptr<StoredKv> kv, int64_t now_ms) {

@@ -25,7 +25,9 @@ class KvMemoryTier {
 
   // Null where it is not there. Counts as a use.
   std::shared_ptr<StoredKv> Find(const index::KvBlobName& name, int64_t now_ms);
-  bool Contains(const index::KvBlobName& name) const;
+  // The same, which is no use.
+  std::shared_ptr<StoredKv> Peek(const index::KvBlobName& name) const;
+  bool Contains(const index::KvBlobName& name) const { return Peek(name) != nullptr; }
   // Counts as a use, too; in place of one of the name. Nothing happens when it is larger than the
   // budget.
   void Insert(std::shared_ptr<StoredKv> kv, int64_t now_ms);

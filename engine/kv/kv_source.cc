@@ -6,10 +6,11 @@
 namespace cairn::engine {
 namespace {
 
-constexpr std::array<std::pair<KvSource, std::string_view>, 3> kNames = {{
+constexpr std::array<std::pair<KvSource, std::string_view>, 4> kNames = {{
     {KvSource::kIsolated, "isolated"},
     {KvSource::kPreface, "preface"},
     {KvSource::kDocument, "document"},
+    {KvSource::kPrompt, "prompt"},
 }};
 
 }  // namespace

@@ -26,7 +26,9 @@ using index::KvBlobRow;
 // Uses that are not written yet: more are written at once.
 constexpr size_t kMaxPendingUses = 4096;
 
-index::KvReference ReferenceOf(const KvOwner& owner) { return {owner.chunk, owner.configuration}; }
+index::KvReference ReferenceOf(const KvOwner& owner) {
+  return {owner.chunk, owner.configuration, owner.seen};
+}
 
 }  // namespace
 
@@ -64,6 +66,10 @@ class KvStore::Impl {
       absl::MutexLock lock(&mutex_);
       inflation_ = least;
     }
+    if (const uint64_t damaged = blobs_.damaged_at_opening(); damaged > 0 && options_.on_problem) {
+      options_.on_problem(
+          absl::StrCat("KV blobs that were missing or cut, and are computed again: ", damaged));
+    }
     if (!blobs_.read_only()) flusher_ = std::thread([this] { RunFlusher(); });
     return absl::OkStatus();
   }
@@ -78,6 +84,7 @@ class KvStore::Impl {
       bool drop, absl::FunctionRef<void(const std::string& problem)> on_problem)
       ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Flush() ABSL_LOCKS_EXCLUDED(mutex_);
+  std::optional<ChunkAttention> AttentionOf(const KvKey& key) ABSL_LOCKS_EXCLUDED(mutex_);
 
   KvStoreStats Stats() const ABSL_LOCKS_EXCLUDED(mutex_) {
     const KvMemoryTier::Counts memory = memory_.counts();
@@ -108,8 +115,9 @@ class KvStore::Impl {
     stats_[collection].*field += by;
   }
   void RecordUse(const KvKey& key, const KvBlobRow& row) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Opens the blob's file, or finds who is loading it already. Null, after dropping a bad one,
-  // where there is none to be had.
+  // Null, after dropping a bad one, where there is none to be had.
+  std::shared_ptr<StoredKv> OpenBlob(const KvKey& key, double seconds) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Opens the blob's file, or finds who is loading it already. Null as OpenBlob.
   std::shared_ptr<StoredKv> BeginLoad(const KvKey& key, const KvBlobRow& row, bool wanted)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void OnLoaded(const std::shared_ptr<StoredKv>& kv, const absl::Status& s)
@@ -204,6 +212,20 @@ void KvStore::Impl::HandleBad(const KvKey& key, const absl::Status& s) {
   }
 }
 
+std::shared_ptr<StoredKv> KvStore::Impl::OpenBlob(const KvKey& key, double seconds) {
+  absl::StatusOr<std::unique_ptr<index::KvBlobFile>> file = blobs_.Open(key.name);
+  absl::StatusOr<std::shared_ptr<StoredKv>> opened =
+      file.ok() ? StoredKv::FromFile(key, *std::move(file), seconds)
+                : absl::StatusOr<std::shared_ptr<StoredKv>>(file.status());
+  if (opened.ok()) return *std::move(opened);
+  // Deleted since its row was read: no fault of the blob's.
+  if (!absl::IsNotFound(opened.status()) ||
+      !absl::IsNotFound(blobs_.Find(key.collection, key.name).status())) {
+    HandleBad(key, opened.status());
+  }
+  return nullptr;
+}
+
 std::shared_ptr<StoredKv> KvStore::Impl::BeginLoad(const KvKey& key, const KvBlobRow& row,
                                                    bool wanted) {
   const auto join = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -219,29 +241,23 @@ std::shared_ptr<StoredKv> KvStore::Impl::BeginLoad(const KvKey& key, const KvBlo
     if (wanted) loader_.Want(kv.get());
     return kv;
   }
-  absl::StatusOr<std::unique_ptr<index::KvBlobFile>> file = blobs_.Open(key.name);
-  absl::StatusOr<std::shared_ptr<StoredKv>> opened =
-      file.ok() ? StoredKv::FromFile(key, *std::move(file), row.seconds)
-                : absl::StatusOr<std::shared_ptr<StoredKv>>(file.status());
-  if (!opened.ok()) {
-    // Deleted since its row was read: no fault of the blob's.
-    if (absl::IsNotFound(opened.status()) &&
-        absl::IsNotFound(blobs_.Find(key.collection, key.name).status())) {
-      return nullptr;
-    }
-    HandleBad(key, opened.status());
-    return nullptr;
-  }
+  std::shared_ptr<StoredKv> opened = OpenBlob(key, row.seconds);
+  if (opened == nullptr) return nullptr;
   {
     absl::MutexLock lock(&mutex_);
     kv = join();
-    if (kv == nullptr) loading_[key.name] = *opened;
+    // Who loaded it meanwhile put it into memory before it ended.
+    if (kv == nullptr) kv = memory_.Peek(key.name);
+    if (kv == nullptr || !(kv->key() == key)) {
+      kv = nullptr;
+      loading_[key.name] = opened;
+    }
   }
   if (kv != nullptr) {
     if (wanted) loader_.Want(kv.get());
     return kv;
   }
-  kv = *std::move(opened);
+  kv = std::move(opened);
   if (wanted) kv->Want();
   loader_.Load(kv);
   return kv;
@@ -299,6 +315,13 @@ void KvStore::Impl::Prefetch(absl::Span<const KvKey> keys) {
     if (bytes > memory_.budget()) return;
     BeginLoad(key, *row, /*wanted=*/false);
   }
+}
+
+std::optional<ChunkAttention> KvStore::Impl::AttentionOf(const KvKey& key) {
+  std::shared_ptr<StoredKv> kv = memory_.Peek(key.name);
+  if (kv == nullptr || !(kv->key() == key)) kv = OpenBlob(key, 0);
+  if (kv == nullptr || kv->attention() == nullptr) return std::nullopt;
+  return *kv->attention();
 }
 
 absl::StatusOr<std::vector<KvStore::Impl::Victim>> KvStore::Impl::ByPriority() {
@@ -466,6 +489,10 @@ absl::StatusOr<bool> KvStore::AddOwner(const KvKey& key, const KvOwner& owner) {
 }
 
 std::shared_ptr<const ChunkKv> KvStore::Find(const KvKey& key) { return impl_->Find(key); }
+
+std::optional<ChunkAttention> KvStore::AttentionOf(const KvKey& key) {
+  return impl_->AttentionOf(key);
+}
 
 void KvStore::Prefetch(absl::Span<const KvKey> keys) { impl_->Prefetch(keys); }
 

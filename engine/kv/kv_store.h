@@ -7,6 +7,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,8 @@ struct KvOwner {
   // collection.
   uint64_t chunk = 0;
   KvConfigurationId configuration{};
-  std::string model;  // Fingerprint, for whoever lists blobs.
+  std::string model;                // Fingerprint, for whoever lists blobs.
+  std::vector<uint64_t> seen = {};  // Chunks; the blob goes when one of them does.
 };
 
 struct KvTierStats {
@@ -109,9 +111,11 @@ class KvStore {
   // Begins to load what is on disk and would have room in memory; is no use, no hit and no miss.
   void Prefetch(absl::Span<const KvKey> keys);
   bool Contains(const KvKey& key) const;
+  // The attention that the blob's tokens paid, for Cache-Craft's rules. None where there is no such
+  // blob, not a good one, or none is known of it. Is no use of it.
+  std::optional<ChunkAttention> AttentionOf(const KvKey& key);
 
-  // The chunk's blobs of a configuration, in no order: with KvSource::kDocument there may be
-  // several.
+  // The chunk's blobs of a configuration, in no order: with KvSource::kPrompt there may be several.
   absl::StatusOr<std::vector<KvKey>> OfChunk(uint32_t collection, uint64_t chunk,
                                              const KvConfigurationId& configuration) const;
 

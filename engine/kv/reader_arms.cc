@@ -96,6 +96,28 @@ class SourceArms {
   double equal_cost_ = 1;
 };
 
+// Cache-Craft with several variants of a chunk. No more than half of a chunk is computed again, as
+// the engine does, or as much as its rules say.
+void AddPromptArms(ReaderArmSet set, std::vector<ReaderArm>* arms) {
+  for (size_t variants : {size_t{1}, size_t{3}, size_t{8}}) {
+    ReaderArm arm;
+    arm.source = KvSource::kPrompt;
+    arm.variants = variants;
+    arm.method = "reposition";
+    arm.reuse.method = ReuseMethod::kReposition;
+    arms->push_back(arm);
+    arm.method = "cache-craft";
+    arm.reuse.method = ReuseMethod::kCacheCraft;
+    arm.reuse.share = 1;
+    arms->push_back(arm);
+    if (set != ReaderArmSet::kAll) continue;
+    for (double share : {0.15, 0.25, 0.50}) {
+      arm.share = arm.reuse.share = share;
+      arms->push_back(arm);
+    }
+  }
+}
+
 }  // namespace
 
 std::string ReaderArm::Name() const {
@@ -104,6 +126,7 @@ std::string ReaderArm::Name() const {
     const std::string_view of = KvSourceName(*source);
     name = absl::StrCat(absl::string_view(of.data(), of.size()), "/", method);
   }
+  if (variants > 0) absl::StrAppend(&name, ", variants ", variants);
   if (share >= 0) absl::StrAppend(&name, " ", std::round(share * 1000) / 10, "%");
   return name;
 }
@@ -129,6 +152,7 @@ std::vector<ReaderArm> MakeReaderArms(ReaderArmSet set, size_t layers) {
   for (KvSource source : {KvSource::kIsolated, KvSource::kPreface, KvSource::kDocument}) {
     SourceArms(set, source, layers, &arms).Add();
   }
+  AddPromptArms(set, &arms);
   return arms;
 }
 

@@ -27,6 +27,9 @@ struct ReaderArm {
   Prompt prompt = Prompt::kCaches;
   std::optional<KvSource> source;      // Of kCaches.
   std::optional<KvEncoding> encoding;  // Of kOwnCaches.
+  // Of KvSource::kPrompt: of so many variants of a chunk the best is taken. Each has been read in a
+  // prompt of the context's chunks in a random order.
+  size_t variants = 0;
   double share = -1;      // Of the chunks' tokens that are computed again; below 0: there is none.
   bool shuffled = false;  // The context's chunks in another order.
   bool reposition = true;

@@ -7,6 +7,7 @@
 #include <random>
 #include <utility>
 
+#include "engine/kv/cache_craft.h"
 #include "engine/kv/chunk_kv_buffer.h"
 #include "engine/kv/reuse_policy.h"
 
@@ -64,6 +65,7 @@ struct ReaderTrial::Prepared {
   uint64_t seed = 0;
   std::vector<size_t> in_order, shuffled;  // Places in the context.
   std::map<KvSource, Kvs> caches;
+  std::map<size_t, Kvs> best_variants;  // By how many there are.
   std::map<KvEncoding, Kvs> own_caches;
   std::map<KvSource, std::vector<float>> deviations;
 
@@ -200,6 +202,15 @@ absl::StatusOr<const ReaderTrial::Kvs*> ReaderTrial::CachesOf(Prepared* prepared
     }
     return &stored;
   }
+  if (arm.variants > 0) {
+    Kvs& best = prepared->best_variants[arm.variants];
+    if (best.empty()) {
+      absl::StatusOr<Kvs> read = BestVariants(*prepared, arm.variants);
+      if (!read.ok()) return read.status();
+      best = *std::move(read);
+    }
+    return &best;
+  }
   Kvs& caches = prepared->caches[*arm.source];
   if (caches.empty()) {
     for (const ChunkPlace& place : question.context) {
@@ -245,6 +256,37 @@ absl::StatusOr<ReaderTrial::Kvs> ReaderTrial::ReadPrompt(const ReaderQuestion& q
   auto read = (*reader)->Read(pieces);
   if (!read.ok()) return read.status();
   return Kvs(read->begin() + 1, read->end());
+}
+
+absl::StatusOr<ReaderTrial::Kvs> ReaderTrial::BestVariants(const Prepared& prepared, size_t count) {
+  const size_t places = prepared.in_order.size();
+  DocumentReaderOptions reading;
+  reading.source = KvSource::kDocument;
+  reading.encoding = options_.encoding;
+  reading.window = decoder_->context_length();
+  reading.attention_layers = kCacheCraftLayers;
+  auto reader = DocumentReader::Create(decoder_, pool_.get(), prepared.question->preface, reading);
+  if (!reader.ok()) return reader.status();
+  std::vector<Kvs> variants(places);
+  for (size_t v = 0; v < count; ++v) {
+    std::vector<absl::Span<const uint32_t>> pieces;
+    const std::vector<size_t> order = SomeOrder(places, prepared.seed + 1 + v);
+    for (size_t place : order) pieces.push_back(prepared.TokensAt(place));
+    (*reader)->Begin();
+    auto read = (*reader)->Read(pieces);
+    if (!read.ok()) return read.status();
+    for (size_t i = 0; i < places; ++i) variants[order[i]].push_back((*read)[i]);
+  }
+  Kvs best;
+  std::vector<uint64_t> before;
+  for (size_t place : prepared.in_order) {
+    const absl::Span<const uint32_t> tokens = prepared.TokensAt(place);
+    std::vector<const ChunkAttention*> attention;
+    for (const auto& variant : variants[place]) attention.push_back(variant->attention());
+    best.push_back(variants[place][BestVariant(attention, tokens.size(), before, 1).variant]);
+    before.push_back(HashTokens(tokens));
+  }
+  return best;
 }
 
 absl::StatusOr<ReaderTrial::Kvs> ReaderTrial::Stored(const Kvs& kvs, KvEncoding encoding) const {

@@ -59,6 +59,8 @@ class ReaderTrial {
   absl::StatusOr<Kvs> ReadDocument(const ReaderQuestion& question, size_t document,
                                    KvSource source);
   absl::StatusOr<Kvs> ReadPrompt(const ReaderQuestion& question);
+  // For each place of the context the best of `count` variants.
+  absl::StatusOr<Kvs> BestVariants(const Prepared& prepared, size_t count);
   absl::StatusOr<Kvs> Stored(const Kvs& kvs, KvEncoding encoding) const;
   // By row of the prompt, how much the cached keys and values differ from its own.
   absl::StatusOr<std::vector<float>> Deviations(Prepared* prepared, const Kvs& cached);

@@ -52,12 +52,21 @@ ReuseDecision ReuseController::Decide(const ReusePrompt& prompt) const {
   const bool fast = knowing || prompt.quality == ReuseQuality::kFast;
   decision.options.method = fast ? ReuseMethod::kReposition : ReuseMethod::kCacheBlend;
   decision.options.share = fast ? 0 : options_.share;
-  const double checked = fast ? 0 : decision.options.check_layer;  // Layers with all rows.
-  if (!fast && prompt.layers > 1) {
+  const bool crafted = !fast && prompt.source == KvSource::kPrompt;
+  if (crafted) decision.options.method = ReuseMethod::kCacheCraft;
+  // Layers with all rows.
+  const double checked = fast || crafted ? 0 : decision.options.check_layer;
+  if (crafted) {
+    decision.options.share = options_.most_share;
+  } else if (!fast && prompt.layers > 1) {
     const double hidden = load * rates.rows * layers / (cached * (layers - checked));
     decision.options.share = std::clamp(hidden, options_.share, options_.most_share);
   }
-  const double again = checked + decision.options.share * (layers - checked);
+  const double share =
+      crafted ? std::min(decision.options.share, static_cast<double>(prompt.fix_rows) / cached)
+              : decision.options.share;
+  decision.share = share;
+  const double again = checked + share * (layers - checked);
   const double reuse = load + (fresh + cached * again / layers) / rates.rows;
   if (reuse > options_.worth * full) {
     return Everything(absl::StrFormat(
@@ -68,7 +77,7 @@ ReuseDecision ReuseController::Decide(const ReusePrompt& prompt) const {
   } else if (knowing) {
     decision.reason = "chunks know their documents";
   } else {
-    decision.reason = absl::StrFormat("share %.2f", decision.options.share);
+    decision.reason = absl::StrFormat("share %.2f", share);
   }
   if (prompt.missing_chunks > 0) {
     absl::StrAppend(&decision.reason, "; chunks without a cache: ", prompt.missing_chunks);

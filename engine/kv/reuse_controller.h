@@ -16,8 +16,9 @@
 namespace cairn::engine {
 
 struct ReuseControllerOptions {
-  // Of chunks' rows, to be computed again for ReuseQuality::kBalanced where chunks know nothing of
-  // their documents; CacheBlend's 15%.
+  // Of chunks' rows, to be computed again for ReuseQuality::kBalanced where chunks have seen
+  // nothing but themselves; CacheBlend's 15%. Those that have seen a prompt: as many as
+  // Cache-Craft's rules say, most_share of all at most.
   double share = 0.15;
   // Where chunks take longer to load than the share to compute, the share rises, up to this: the
   // time passes anyway.
@@ -41,11 +42,14 @@ struct ReusePrompt {
   // computed again unless all is: a row that is computed behind other documents forgets its own,
   // and answers became worse by it, the more so the more rows (docs/kv-reuse.md).
   KvSource source = KvSource::kIsolated;
+  // Of cached_rows, those that Cache-Craft's rules compute again; with KvSource::kPrompt.
+  size_t fix_rows = 0;
   std::string gates = "ok";  // ReuseGateReport::Summary
 };
 
 struct ReuseDecision {
   ReuseOptions options;
+  double share = 0;    // Of the chunks' rows, that is expected to be computed again.
   std::string reason;  // Words for whoever asks why.
 };
 

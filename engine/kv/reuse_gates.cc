@@ -44,7 +44,8 @@ std::vector<uint32_t> SomeTokens(size_t count, size_t vocabulary, uint32_t salt)
 
 class Gates {
  public:
-  Gates(Decoder* decoder, KvPool* pool) : decoder_(decoder), pool_(pool) {
+  Gates(Decoder* decoder, KvPool* pool, const std::function<bool()>& is_cancelled)
+      : decoder_(decoder), pool_(pool), is_cancelled_(is_cancelled) {
     const size_t tokens = std::min(kMostTokens, decoder->context_length());
     const size_t vocabulary = decoder->vocabulary_size();
     preface_ = SomeTokens(tokens / 16, vocabulary, 1);
@@ -113,6 +114,7 @@ class Gates {
     DocumentReaderOptions reading;
     reading.source = source;
     reading.encoding = KvEncoding::kF32;
+    reading.is_cancelled = is_cancelled_;
     absl::StatusOr<std::unique_ptr<DocumentReader>> reader =
         DocumentReader::Create(decoder_, pool_, preface_, reading);
     if (!reader.ok()) return reader.status();
@@ -130,8 +132,10 @@ class Gates {
     if (!policy.ok()) return policy.status();
     KvSequence blended(pool_), whole(pool_);
     std::vector<float> got(decoder_->vocabulary_size()), expected(got.size());
+    BlendOptions blending;
+    blending.is_cancelled = is_cancelled_;
     absl::StatusOr<ReuseUsage> usage =
-        Blender(decoder_).Run(parts, policy->get(), &blended, got.data());
+        Blender(decoder_).Run(parts, policy->get(), &blended, got.data(), blending);
     if (!usage.ok()) return usage.status();
     std::vector<uint32_t> prompt;
     for (const BlendPart& part : parts) {
@@ -152,6 +156,7 @@ class Gates {
 
   Decoder* const decoder_;
   KvPool* const pool_;
+  const std::function<bool()>& is_cancelled_;
   std::vector<uint32_t> preface_;
   std::vector<std::vector<uint32_t>> chunks_;
   std::vector<uint32_t> question_;
@@ -171,7 +176,8 @@ std::string ReuseGateReport::Summary() const {
   return broken.empty() ? "ok" : absl::StrJoin(broken, ", ");
 }
 
-absl::StatusOr<ReuseGateReport> RunReuseGates(Decoder* decoder) {
+absl::StatusOr<ReuseGateReport> RunReuseGates(Decoder* decoder,
+                                              const std::function<bool()>& is_cancelled) {
   if (decoder->context_length() < kLeastTokens) {
     return absl::InvalidArgumentError(
         absl::StrCat("a context of ", decoder->context_length(), " tokens is too short to reuse"));
@@ -180,7 +186,7 @@ absl::StatusOr<ReuseGateReport> RunReuseGates(Decoder* decoder) {
   absl::StatusOr<std::unique_ptr<KvPool>> pool =
       KvPool::Create(decoder->kv_layout(), pages * decoder->kv_layout().page_bytes());
   if (!pool.ok()) return pool.status();
-  Gates gates(decoder, pool->get());
+  Gates gates(decoder, pool->get(), is_cancelled);
   ReuseGateReport report;
   report.gates.push_back(gates.RoundTrip());
   absl::StatusOr<ReuseGate> gate = gates.MovedKeys();

@@ -2,6 +2,7 @@
 #ifndef CAIRN_ENGINE_KV_REUSE_GATES_H_
 #define CAIRN_ENGINE_KV_REUSE_GATES_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -38,8 +39,9 @@ struct ReuseGateReport {
 
 // Runs the gates on tokens of its own making, up to some 300. `decoder` should compute in float32
 // and keep keys and values in it: then what is measured is the method, not rounding.
-// InvalidArgument for a context of under 32 tokens; ResourceExhausted for memory.
-absl::StatusOr<ReuseGateReport> RunReuseGates(Decoder* decoder);
+// InvalidArgument for a context of under 32 tokens; ResourceExhausted for memory; Cancelled.
+absl::StatusOr<ReuseGateReport> RunReuseGates(Decoder* decoder,
+                                              const std::function<bool()>& is_cancelled = {});
 
 }  // namespace cairn::engine
 

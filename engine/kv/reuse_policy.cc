@@ -189,8 +189,12 @@ class CacheCraftPolicy final : public ReusePolicy {
     middle_ = shape.layers / 2;
     std::vector<uint32_t> rows;
     std::vector<float> scores;
-    std::vector<uint64_t> before;
+    std::vector<uint64_t> before(shape.known.begin(), shape.known.end());
+    auto passage = shape.passages.begin();
     for (const BlendChunk& chunk : shape.chunks) {
+      for (; passage != shape.passages.end() && passage->begin < chunk.begin; ++passage) {
+        before.push_back(passage->hash);
+      }
       const size_t tokens = chunk.end - chunk.begin;
       std::vector<uint32_t> own = AllRows({&chunk, 1});
       // Without statistics the chunk's first tokens stand for those that looked back most.
@@ -205,7 +209,6 @@ class CacheCraftPolicy final : public ReusePolicy {
         rows.push_back(row);
         scores.push_back(looked_back[row - chunk.begin]);
       }
-      before.push_back(chunk.hash);
     }
     const size_t most = CountOf(options_.share, AllRows(shape.chunks).size());
     return rows.size() > most ? HighestRows(rows, scores, most) : rows;

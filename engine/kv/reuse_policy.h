@@ -25,12 +25,22 @@ struct BlendChunk {
   const ChunkKv* kv = nullptr;
 };
 
+// A passage, whether or not anything is cached of it.
+struct BlendPassage {
+  uint32_t begin = 0;  // Its first row.
+  uint64_t hash = 0;
+};
+
 // What is known of a prompt before anything is computed.
 struct BlendShape {
   size_t layers = 0;
   size_t rows = 0;  // Of chunks and of other text.
   size_t kv_width = 0;
   absl::Span<const BlendChunk> chunks;  // In order.
+  // In order too, those of `chunks` among them; before them stand those in `known`, of which keys
+  // and values are there.
+  absl::Span<const BlendPassage> passages;
+  absl::Span<const uint64_t> known;
   // By row: what attention the question (the text behind the last chunk) pays to it when all chunks
   // are as cached, a mean over the layers of ReusePolicy::question_layers and the heads. Empty
   // where it asks for none.

@@ -1,8 +1,11 @@
 list(APPEND CAIRN_MODEL_SOURCES
   kv/attention_mass.cc
+  kv/blend.cc
   kv/blended_prompt.cc
   kv/blender.cc
   kv/cache_craft.cc
+  kv/chunk_attention_tally.cc
+  kv/chunk_capture.cc
   kv/chunk_kv_buffer.cc
   kv/document_reader.cc
   kv/kv_benchmark.cc

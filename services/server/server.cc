@@ -261,6 +261,9 @@ absl::Status Server::OpenStore() {
   ServerState& state = impl_->state;
   EngineOptions options = state.options.engine;
   options.create_if_missing = true;
+  options.kv.on_problem = [&state](const std::string& problem) {
+    state.log->Event(LogLevel::kWarning, "keys and values", {{"problem", problem}});
+  };
   absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Open(state.options.store, options);
   if (!engine.ok()) return engine.status();
   state.opened = *std::move(engine);

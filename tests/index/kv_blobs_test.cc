@@ -70,7 +70,8 @@ class KvBlobsTest : public ::testing::Test {
     return ids;
   }
 
-  absl::Status Put(int name, ChunkId chunk, int configuration = 1, std::string bytes = "numbers") {
+  absl::Status Put(int name, ChunkId chunk, int configuration = 1, std::string bytes = "numbers",
+                   std::vector<ChunkId> seen = {}) {
     absl::StatusOr<KvSecret> secret = blobs().Secret(cid());
     if (!secret.ok()) return secret.status();
     KvBlobRow row;
@@ -81,7 +82,8 @@ class KvBlobsTest : public ::testing::Test {
     row.uses = 1;
     const absl::Span<const std::byte> extent(reinterpret_cast<const std::byte*>(bytes.data()),
                                              bytes.size());
-    return blobs().Put(cid(), NameOf(name), row, {chunk, ConfigurationOf(configuration)}, "about",
+    return blobs().Put(cid(), NameOf(name), row,
+                       {chunk, ConfigurationOf(configuration), std::move(seen)}, "about",
                        absl::MakeSpan(&extent, 1));
   }
 
@@ -211,6 +213,46 @@ TEST_F(KvBlobsTest, ABlobOfTwoChunksGoesWithTheLast) {
   EXPECT_EQ(KvRows(), 0u);
 }
 
+TEST_F(KvBlobsTest, ABlobThatHasSeenAChunkGoesWithIt) {
+  const std::vector<ChunkId> a = Ingest("a", "one"), b = Ingest("b", "two"), c = Ingest("c", "3");
+  // Its own chunk may be named among them.
+  ASSERT_TRUE(Put(1, a[0], 1, "x", {b[0], a[0], c[0]}).ok());
+  ASSERT_TRUE(Put(2, a[0], 1, "y", {c[0]}).ok());
+  ASSERT_TRUE(Put(3, b[0]).ok());
+  EXPECT_THAT(OfChunk(a[0]), UnorderedElementsAre(NameOf(1), NameOf(2)));
+  EXPECT_THAT(OfChunk(c[0]), IsEmpty()) << "it is not the chunk's";
+  Ingest("b", "two, changed");
+  EXPECT_FALSE(Has(1));
+  EXPECT_TRUE(Has(2));
+  EXPECT_FALSE(Has(3));
+  EXPECT_THAT(OfChunk(a[0]), ElementsAre(NameOf(2)));
+  Ingest("a", "one, changed");
+  EXPECT_FALSE(Has(2));
+  EXPECT_EQ(Files(), 0u);
+  // One that has seen a chunk that is gone is not stored.
+  const std::vector<ChunkId> again = Ingest("a", "four");
+  EXPECT_TRUE(absl::IsNotFound(Put(4, again[0], 1, "x", {b[0]})));
+  EXPECT_EQ(Files(), 0u);
+  Reopen();
+  EXPECT_EQ(KvRows(), 0u);
+}
+
+TEST_F(KvBlobsTest, OpeningClearsBlobsThatHaveOutlivedWhatTheySaw) {
+  const std::vector<ChunkId> a = Ingest("a", "one");
+  ASSERT_TRUE(Put(1, a[0]).ok());
+  ASSERT_TRUE(Put(2, a[0]).ok());
+  // As when a program that knows of no blobs has deleted the chunk.
+  const std::string seen = KvChunkKey(cid(), 1000, NameOf(1));
+  RowBatch batch;
+  batch.Put(Family::kDefault, seen, EncodeKvChunk(seen, kKvSeen));
+  ASSERT_TRUE(store_->rows().Commit(std::move(batch)).ok());
+  Reopen();
+  EXPECT_FALSE(Has(1));
+  EXPECT_TRUE(Has(2));
+  EXPECT_EQ(blobs().damaged_at_opening(), 0u);
+  EXPECT_EQ(Files(), 1u);
+}
+
 TEST_F(KvBlobsTest, ABlobOfNoChunkStaysUntilItsCollectionGoes) {
   Ingest("a", "one");
   ASSERT_TRUE(Put(1, 0).ok());
@@ -298,6 +340,7 @@ TEST_F(KvBlobsTest, OpeningClearsWhatACrashLeft) {
   for (int i : {1, 2, 3, 8, 9}) EXPECT_FALSE(Has(i)) << i;
   EXPECT_EQ(Files(), 1u);
   EXPECT_EQ(KvRows(), 3u);
+  EXPECT_EQ(blobs().damaged_at_opening(), 2u);
   EXPECT_EQ(blobs().blobs(), 1u);
   EXPECT_EQ(blobs().bytes(), blobs().files().FileBytes(NameOf(0)));
   std::string value;

@@ -1,6 +1,6 @@
 // The command that lets a language model write, with a small model of random weights.
-#include "engine/model/model_synthesis.h"
 #include "tests/services/cli_test.h"
+#include "tests/services/language_model.h"
 
 namespace cairn::services {
 namespace {
@@ -12,23 +12,6 @@ using ::testing::StartsWith;
 class Generate : public CliTest {
  protected:
   static constexpr int kInterrupted = 130;
-
-  Generate() {
-    engine::ModelConfig config;
-    config.layers = 2;
-    config.hidden_size = 64;
-    config.intermediate_size = 128;
-    config.heads = 4;
-    config.kv_heads = 2;
-    config.head_dim = config.rope_dims = 16;
-    config.vocabulary_size = 260;
-    config.context_length = 32768;
-    config.rope_pairing = engine::RopePairing::kInterleaved;
-    engine::SynthesisOptions options;
-    options.format = kernels::BlockFormat::kF32;
-    const absl::Status status = engine::SynthesizeModel(config, options, model_);
-    EXPECT_TRUE(status.ok()) << status;
-  }
 
   Strings Arguments(const Strings& rest) const {
     Strings arguments = {"generate", "--model", model_, "--threads", "2"};
@@ -44,7 +27,7 @@ class Generate : public CliTest {
     return Run(rest);
   }
 
-  const std::string model_ = dir_.file("model.gguf");
+  const std::string model_ = WriteLanguageModel(dir_, 2);
 };
 
 TEST_F(Generate, TheSeedDecidesTheText) {

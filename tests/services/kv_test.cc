@@ -107,6 +107,23 @@ TEST_F(KvTest, WhatIsBuiltIsReusedVerifiedAndEvicted) {
   ExpectSound();
 }
 
+TEST_F(KvTest, AnswersKeepWhatTheyReadWhereThatIsAskedFor) {
+  const Strings prompt = {"--kv-reuse", "balanced", "--kv-source",
+                          "prompt",     "--json",   "How many hearts has animal 3?"};
+  const Json first = ParseJson(Ask(prompt));
+  EXPECT_EQ(first["usage"]["reuse"]["method"], "full") << first["usage"];
+  const uint64_t kept = Stats()["disk"]["chunks"];
+  EXPECT_EQ(kept, first["passages"].size());
+  const Json again = ParseJson(Ask(prompt));
+  EXPECT_GT(again["usage"]["reuse"]["reused_tokens"], 0) << again["usage"];
+  EXPECT_EQ(again["answer"], first["answer"]);
+  EXPECT_EQ(Stats()["disk"]["chunks"], kept);
+  EXPECT_EQ(Cairn(Kv("verify")).exit_code, kOk);
+  const ProcessResult built = Build({"--kv-source", "prompt"});
+  EXPECT_EQ(built.exit_code, kError);
+  EXPECT_THAT(built.err, HasSubstr("kept by answers"));
+}
+
 TEST_F(KvTest, WhatIsDamagedIsListedDroppedAndMadeAgain) {
   const Json built = ParseJson(Build({"--json"}));
   const Strings blobs = Blobs();

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/services/cli_test.h"
+#include "tests/services/language_model.h"
 
 namespace cairn::services {
 namespace {
@@ -210,6 +211,54 @@ TEST_F(FullDisk, ASegmentThatDoesNotFitLeavesEverythingAsItWas) {
   EXPECT_EQ(compacted.exit_code, kOk) << compacted.err;
   EXPECT_EQ(RunThere(Options(OnDisk("verify", {"--deep"}))).exit_code, kOk);
   EXPECT_EQ(RunThere(Options(query)).out, before);
+}
+
+TEST_F(FullDisk, KeysAndValuesThatDoNotFitAreComputedByWhoeverNeedsThem) {
+  if (!Mount("size=600m")) GTEST_SKIP() << kNoMount;
+  const std::string model = WriteLanguageModel(dir_, 24);
+  ProcessOptions options = Options(OnDisk("ingest", {"--format", "jsonl", "-"}));
+  options.more_input = Records(100);
+  ASSERT_EQ(RunThere(std::move(options)).exit_code, kOk);
+  const auto kv = [&](std::string command, const Strings& rest) {
+    Strings arguments = OnDisk("kv", rest);
+    arguments.insert(arguments.begin() + 1, std::move(command));
+    return Options(arguments);
+  };
+  const auto made = [&] {
+    return ParseJson(RunThere(kv("stats", {"--json"})))["disk"]["chunks"].get<uint64_t>();
+  };
+  const auto there = [&](const std::string& program, const Strings& arguments) {
+    ProcessOptions command = Options(arguments);
+    command.argv[0] = program;
+    return RunThere(std::move(command)).exit_code;
+  };
+  const auto answer = [&](const char* reuse) {
+    return ParseJson(RunThere(Options(OnDisk(
+        "ask", {"--model", model, "--max-tokens", "4", "--kv-reuse", reuse, "--json", "word7"}))));
+  };
+  // Somebody fills the disk while keys and values are being made.
+  ProcessOptions build = kv("build", {"--model", model});
+  build.before_exec = disk_->Enter();
+  Process process(std::move(build));
+  for (uint64_t before = 0; before == 0; before = made()) {
+    ASSERT_TRUE(process.RunFor(std::chrono::milliseconds(50))) << process.Wait().err;
+  }
+  process.Signal(SIGSTOP);
+  EXPECT_EQ(there("/bin/dd", {"if=/dev/zero", "of=" + path_ + "/filler", "bs=64K"}), 1);
+  process.Signal(SIGCONT);
+  const ProcessResult full = process.Wait();
+  EXPECT_EQ(full.exit_code, kError) << full.signal;
+  EXPECT_THAT(full.err, AnyOf(HasSubstr("disk space"), HasSubstr("No space left")));
+  EXPECT_EQ(RunThere(Options(OnDisk("verify", {}))).exit_code, kOk);
+  const Json fast = answer("fast");
+  EXPECT_EQ(fast["answer"], answer("exact")["answer"]);
+  EXPECT_EQ(there("/bin/rm", {path_ + "/filler"}), 0);
+  const uint64_t before = made();
+  const Json rest = ParseJson(RunThere(kv("build", {"--model", model, "--json"})));
+  EXPECT_EQ(rest["known"], before);
+  EXPECT_GT(rest["chunks"], 0);
+  EXPECT_EQ(RunThere(kv("verify", {})).exit_code, kOk);
+  EXPECT_GT(answer("fast")["usage"]["reuse"]["reused_tokens"], 0);
 }
 
 TEST_F(FullDisk, ADiskFullFromTheStartIsAnErrorThatNamesTheStore) {

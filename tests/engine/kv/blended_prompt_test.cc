@@ -125,6 +125,61 @@ TEST_F(BlendedPromptTest, OnlyWhatIsExactServesAsAPrefix) {
   EXPECT_EQ(again->report().fresh_tokens, 15u);
 }
 
+TEST_F(BlendedPromptTest, WhatIsKeptBehindAnExactPrefixKnowsThePassagesInIt) {
+  Plain();  // Leaves its pages to the cache: 64 tokens of preface, passages behind it.
+  std::vector<BlendPart> parts = parts_;
+  for (size_t p = 1; p <= 3; ++p) {
+    parts[p].kv = nullptr;
+    parts[p].passage = true;
+  }
+  parts[3].keep = true;
+  BlendedPromptOptions options;
+  options.kept_encoding = KvEncoding::kF32;
+  std::shared_ptr<const ChunkKvBuffer> kept;
+  options.on_kept = [&](size_t part, std::shared_ptr<const ChunkKvBuffer> kv, double seconds) {
+    EXPECT_EQ(part, 3u);
+    EXPECT_GT(seconds, 0);
+    kept = std::move(kv);
+  };
+  for (const size_t asked : {size_t{192}, size_t{128}}) {  // A passage and a half; a half.
+    kept = nullptr;
+    cache_.Evict(64);
+    std::vector<BlendPart> beginning = {{Make(parts_)->tokens(), nullptr}};
+    beginning[0].tokens.resize(asked + 1);
+    Generate(Make(beginning), 1);
+    const auto prompt =
+        std::make_shared<BlendedPrompt>(subject_.decoder.get(), &controller_, parts, options);
+    Generate(prompt, 1);
+    EXPECT_EQ(prompt->report().exact_tokens, asked);
+    ASSERT_NE(kept, nullptr);
+    ASSERT_NE(kept->attention(), nullptr);
+    ASSERT_EQ(kept->attention()->before.size(), 2u);
+    for (size_t b = 0; b < 2; ++b) {
+      EXPECT_EQ(kept->attention()->before[b].hash, HashTokens(chunks_[b]));
+      EXPECT_EQ(kept->attention()->before[b].tokens, chunks_[b].size());
+      EXPECT_GT(kept->attention()->before[b].inter, 0);
+    }
+  }
+}
+
+TEST_F(BlendedPromptTest, NothingIsKeptBehindWhatIsReusedUnmended) {
+  std::vector<BlendPart> parts = parts_;
+  parts[3].kv = nullptr;
+  parts[3].passage = parts[3].keep = true;
+  BlendedPromptOptions options;
+  int kept = 0;
+  options.on_kept = [&](size_t, const std::shared_ptr<const ChunkKvBuffer>&, double) { ++kept; };
+  options.quality = ReuseQuality::kFast;
+  Generate(std::make_shared<BlendedPrompt>(subject_.decoder.get(), &controller_, parts, options),
+           1);
+  EXPECT_EQ(kept, 0);
+  options.quality = ReuseQuality::kBalanced;
+  options.source = KvSource::kPrompt;
+  Generate(std::make_shared<BlendedPrompt>(subject_.decoder.get(), &controller_, parts, options),
+           1);
+  EXPECT_EQ(kept, 1);
+}
+
 TEST_F(BlendedPromptTest, AnExactPrefixWinsOverChunks) {
   const GenerationOutput plain = Plain();  // Leaves all its pages to the cache.
   const auto prompt = Make(parts_);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -55,6 +56,7 @@ TEST_P(BlenderTest, AllRecomputedIsTheWholePrompt) {
   EXPECT_LT(LargestDifference(subject_.Blend(parts, {.method = ReuseMethod::kFull}, &usage), full),
             kSame);
   EXPECT_EQ(usage.recomputed_tokens, 154u);
+  EXPECT_EQ(usage.loaded_bytes, 0u) << "nothing cached is looked at";
   EXPECT_EQ(usage.fresh_tokens, 15u);
   EXPECT_EQ(usage.reused_tokens, 0u);
   EXPECT_DOUBLE_EQ(usage.charged, 1);
@@ -81,7 +83,9 @@ TEST_P(BlenderTest, ChunksInTheirOldPlaceAreTheWholePrompt) {
   EXPECT_EQ(usage.reused_tokens, 154u);
   EXPECT_EQ(usage.recomputed_tokens, 0u);
   EXPECT_NEAR(usage.charged, 15.0 / 169, 1e-9);
-  EXPECT_GT(usage.loaded_bytes, 0u);
+  uint64_t bytes = 0;
+  for (const BlendPart& part : parts) bytes += part.kv == nullptr ? 0 : part.kv->bytes();
+  EXPECT_NEAR(static_cast<double>(usage.loaded_bytes), static_cast<double>(bytes), 2);
   // Whatever is recomputed then changes nothing.
   for (const ReuseOptions& some :
        std::vector<ReuseOptions>{{.share = 0.2},
@@ -164,6 +168,64 @@ TEST_P(BlenderTest, TextBetweenChunksIsComputed) {
   EXPECT_LT(LargestDifference(subject_.Blend(parts, {.share = 1}, &usage), subject_.Full(parts)),
             kSame);
   EXPECT_EQ(usage.fresh_tokens, 19u);
+}
+
+// Passages that are computed and kept are what the pass over a document keeps of its chunks.
+TEST_P(BlenderTest, WhatIsKeptOfAPromptIsWhatWasComputed) {
+  DocumentReaderOptions exact = Exact(KvSource::kDocument);
+  const std::vector<BlendPart> cached = subject_.Parts(chunks_, preface_, exact);
+  std::vector<BlendPart> parts = {{preface_, nullptr}};
+  for (const Tokens& chunk : chunks_) {
+    parts.push_back({.tokens = chunk, .kv = nullptr, .passage = true, .keep = true});
+  }
+  parts[2].keep = false;
+  parts.push_back({SomeTokens(9, 77), nullptr});
+  std::map<size_t, std::shared_ptr<const ChunkKvBuffer>> kept;
+  BlendOptions options;
+  options.kept_encoding = KvEncoding::kF32;
+  options.kept_attention_layers = 2;
+  options.on_kept = [&](size_t part, std::shared_ptr<const ChunkKvBuffer> kv) {
+    kept[part] = std::move(kv);
+  };
+  const std::vector<float> full = subject_.Full(parts);
+  EXPECT_LT(
+      LargestDifference(
+          subject_.Blend(parts, {.method = ReuseMethod::kReposition}, nullptr, options), full),
+      kSame);
+  ASSERT_THAT(kept, ::testing::SizeIs(2));
+  for (const auto& [part, kv] : kept) {
+    const ChunkKv& known = *cached[part - 1].kv;
+    ASSERT_EQ(kv->tokens(), known.tokens());
+    EXPECT_EQ(kv->first_position(), known.first_position());
+    const size_t floats = known.tokens() * known.shape().width();
+    for (size_t layer = 0; layer < known.shape().layers; ++layer) {
+      std::vector<float> keys(floats), values(floats), known_keys(floats), known_values(floats);
+      ASSERT_TRUE(kv->Read(layer, 0, kv->tokens(), keys.data(), values.data()).ok());
+      ASSERT_TRUE(known.Read(layer, 0, kv->tokens(), known_keys.data(), known_values.data()).ok());
+      EXPECT_LT(LargestDifference(keys, known_keys), kSame);
+      EXPECT_LT(LargestDifference(values, known_values), kSame);
+    }
+    ASSERT_NE(kv->attention(), nullptr);
+    ASSERT_EQ(kv->attention()->before.size(), part - 1);
+    for (size_t b = 0; b < part - 1; ++b) {
+      EXPECT_EQ(kv->attention()->before[b].hash, HashTokens(chunks_[b]));
+      EXPECT_GT(kv->attention()->before[b].inter, 0);
+    }
+    EXPECT_GT(kv->attention()->intra, 0);
+    EXPECT_EQ(kv->attention()->token_inter.size(), kv->tokens());
+  }
+  // Behind the same passages, some of them cached and some not, nothing need be computed again.
+  parts[1].kv = kept[1];
+  parts[3].kv = kept[3];
+  ReuseUsage usage;
+  const std::vector<float> again =
+      subject_.Blend(parts, {.method = ReuseMethod::kCacheCraft, .share = 1}, &usage);
+  EXPECT_LT(LargestDifference(again, full), kSame);
+  EXPECT_EQ(usage.recomputed_tokens, 0u);
+  // Without the one in between, something must.
+  parts.erase(parts.begin() + 2);
+  subject_.Blend(parts, {.method = ReuseMethod::kCacheCraft, .share = 1}, &usage);
+  EXPECT_GT(usage.recomputed_tokens, 0u);
 }
 
 TEST_P(BlenderTest, APromptWithoutChunksIsComputed) {

@@ -52,24 +52,40 @@ TEST(CacheCraft, TheOverheadIsAtMostEverything) {
   EXPECT_NEAR(FixOverhead(Looking(), 10, {}, 0.5), 0.5 / (1 + std::exp(-3.0)), 1e-9);
 }
 
-TEST(CacheCraft, AChunkWithoutEarlierAttentionNeedsNothing) {
+TEST(CacheCraft, AChunkThatLookedAtNothingBeforeItNeedsNothing) {
+  ChunkAttention inward;
+  inward.before = {{7, 10, 0.f}};
+  inward.intra = 3;
+  const uint64_t others[] = {5};
+  EXPECT_DOUBLE_EQ(FixOverhead(inward, 10, others, 1), 0);
+}
+
+TEST(CacheCraft, WhatAChunkThatStoodAloneWouldHaveLookedAtIsNotKnown) {
   ChunkAttention alone;
   alone.intra = 3;
   const uint64_t others[] = {5};
-  EXPECT_DOUBLE_EQ(FixOverhead(alone, 10, others, 1), 0);
+  EXPECT_DOUBLE_EQ(FixOverhead(alone, 10, others, 1), 0.5);
+  EXPECT_DOUBLE_EQ(FixOverhead(alone, 10, {}, 1), 0);
 }
 
 TEST(CacheCraft, TheVariantThatFitsIsTaken) {
-  constexpr KvShape kShape = {.layers = 1, .kv_heads = 1, .head_dim = 2};
-  ChunkKvBuffer unknown(KvEncoding::kF32, kShape, 10, 0), fits(KvEncoding::kF32, kShape, 10, 0),
-      other(KvEncoding::kF32, kShape, 10, 0);
-  fits.SetAttention(Looking());
-  ChunkAttention elsewhere = Looking();
+  const ChunkAttention fits = Looking();
+  ChunkAttention elsewhere = Looking(), alone;
   for (ChunkAttention::Before& before : elsewhere.before) before.hash += 10;
-  other.SetAttention(elsewhere);
-  const ChunkKv* const variants[] = {&unknown, &other, &fits};
+  alone.intra = 3;
   const uint64_t now[] = {1, 2, 3};
-  EXPECT_EQ(BestVariant(variants, now, 1), 2u);
+  const ChunkAttention* const all[] = {nullptr, &elsewhere, &alone, &fits};
+  VariantChoice choice = BestVariant(all, 10, now, 1);
+  EXPECT_EQ(choice.variant, 3u);
+  EXPECT_DOUBLE_EQ(choice.overhead, 0);
+  choice = BestVariant({all, 3}, 10, now, 1);
+  EXPECT_EQ(choice.variant, 2u);
+  EXPECT_DOUBLE_EQ(choice.overhead, 0.5);
+  EXPECT_DOUBLE_EQ(BestVariant({all, 3}, 10, {}, 1).overhead, 0);
+  choice = BestVariant({all, 2}, 10, now, 1);
+  EXPECT_EQ(choice.variant, 1u);
+  EXPECT_NEAR(choice.overhead, ContextImpact(elsewhere, 10), 1e-9);
+  EXPECT_DOUBLE_EQ(BestVariant({all, 1}, 10, now, 1).overhead, 1);
 }
 
 }  // namespace

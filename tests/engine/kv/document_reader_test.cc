@@ -92,6 +92,58 @@ TEST(DocumentReader, BeginForgetsTheDocumentBefore) {
   EXPECT_LT(LargestDifference(KeysOf({b, (*read)[0]}, 2), KeysOf(alone[0], 2)), 1e-5);
 }
 
+TEST(DocumentReader, DocumentsReadTogetherAreAsIfReadAlone) {
+  KvSubject subject(SmallConfig(Architecture::kQwen3), 256, /*max_rows=*/48);
+  const Tokens preface = SomeTokens(5, 3);
+  DocumentReaderOptions options = Exact(KvSource::kDocument);
+  options.attention_layers = 2;
+  // Several passes, a document of several, an empty one.
+  const std::vector<std::vector<Tokens>> documents = {{SomeTokens(7, 1), SomeTokens(9, 2)},
+                                                      {SomeTokens(3, 4)},
+                                                      {},
+                                                      {SomeTokens(30, 5), SomeTokens(40, 6)},
+                                                      {SomeTokens(20, 7), {}, SomeTokens(2, 8)},
+                                                      {SomeTokens(11, 9)}};
+  std::vector<std::vector<absl::Span<const uint32_t>>> pieces;
+  for (const std::vector<Tokens>& document : documents) {
+    pieces.emplace_back(document.begin(), document.end());
+  }
+  auto reader = DocumentReader::Create(subject.decoder.get(), subject.pool.get(), preface, options);
+  ASSERT_TRUE(reader.ok());
+  // In the midst of another, which goes on as if nothing had been.
+  const Tokens first = SomeTokens(10, 20), second = SomeTokens(12, 21);
+  const absl::Span<const uint32_t> begin[] = {first}, rest[] = {second};
+  ASSERT_TRUE((*reader)->Read(begin).ok());
+  const auto together =
+      (*reader)->ReadTogether(std::vector<DocumentReader::Pieces>(pieces.begin(), pieces.end()));
+  ASSERT_TRUE(together.ok()) << together.status();
+  const auto on = (*reader)->Read(rest);
+  ASSERT_TRUE(on.ok());
+  const auto expect_same = [](const BlendPart& expected, const ChunkKvBuffer& kv) {
+    const BlendPart got = {expected.tokens,
+                           std::shared_ptr<const ChunkKv>(std::shared_ptr<void>(), &kv)};
+    ASSERT_EQ(kv.tokens(), expected.tokens.size());
+    EXPECT_EQ(kv.first_position(), expected.kv->first_position());
+    for (size_t layer = 0; layer < 3; ++layer) {
+      EXPECT_LT(LargestDifference(KeysOf(got, layer), KeysOf(expected, layer)), 1e-4);
+    }
+    ASSERT_NE(kv.attention(), nullptr);
+    EXPECT_NEAR(kv.attention()->intra, expected.kv->attention()->intra, 1e-3);
+    EXPECT_EQ(kv.attention()->before.size(), expected.kv->attention()->before.size());
+  };
+  ASSERT_EQ(together->size(), documents.size());
+  for (size_t d = 0; d < documents.size(); ++d) {
+    const std::vector<BlendPart> alone = subject.Parts(documents[d], preface, options);
+    ASSERT_EQ((*together)[d].size(), alone.size());
+    for (size_t p = 0; p < alone.size(); ++p) expect_same(alone[p], *(*together)[d][p]);
+  }
+  expect_same(subject.Parts({first, second}, preface, options)[1], *(*on)[0]);
+  const Tokens long_text = SomeTokens(subject.decoder->context_length());
+  const absl::Span<const uint32_t> too_long[] = {long_text};
+  const DocumentReader::Pieces one[] = {too_long};
+  EXPECT_TRUE(absl::IsInvalidArgument((*reader)->ReadTogether(one).status()));
+}
+
 // A window in which nothing has left yet gives what a window without end does; behind it, chunks
 // still see the half window before them.
 TEST(DocumentReader, ALongDocumentSlidesThroughTheWindow) {

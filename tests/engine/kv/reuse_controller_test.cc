@@ -41,6 +41,23 @@ TEST(ReuseController, ChunksThatKnowTheirDocumentsAreLeftAsTheyAre) {
   EXPECT_EQ(ReuseController().Decide(prompt).options.method, ReuseMethod::kFull);
 }
 
+TEST(ReuseController, ChunksThatHaveSeenAPromptAreMendedByTheirContext) {
+  ReusePrompt prompt = Usual();
+  prompt.source = KvSource::kPrompt;
+  prompt.fix_rows = 600;
+  const ReuseDecision decision = ReuseController().Decide(prompt);
+  EXPECT_EQ(decision.options.method, ReuseMethod::kCacheCraft);
+  EXPECT_THAT(decision.reason, HasSubstr("share 0.20"));
+  // Half of them at most, which is worth it still.
+  prompt.fix_rows = 3000;
+  EXPECT_EQ(ReuseController().Decide(prompt).options.method, ReuseMethod::kCacheCraft);
+  EXPECT_DOUBLE_EQ(ReuseController().Decide(prompt).options.share, 0.5);
+  EXPECT_EQ(ReuseController({.most_share = 0.95}).Decide(prompt).options.method,
+            ReuseMethod::kFull);
+  prompt.quality = ReuseQuality::kFast;
+  EXPECT_EQ(ReuseController().Decide(prompt).options.method, ReuseMethod::kReposition);
+}
+
 TEST(ReuseController, AGateThatDoesNotHoldMeansEverything) {
   ReusePrompt prompt = Usual();
   prompt.gates = "moved keys differs by 3";

@@ -5,13 +5,16 @@
 #include <string>
 #include <vector>
 
-#include "tests/services/server/generated_answers.h"
+#include "tests/services/language_model.h"
 #include "tests/services/server/test_calls.h"
 
 namespace cairn::services {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr char kVerifyId[] = "5f0c3a52-7b56-4d8e-8f0e-2f4f6a1d2b3c";
@@ -96,7 +99,7 @@ TEST_F(AdminServiceTest, ASoundStoreIsFoundSound) {
 }
 
 TEST_F(AdminServiceTest, KeysAndValuesAreBuiltAndCountedAndReused) {
-  options_.engine.generator = WriteTinyLanguageModel(dir_);
+  options_.engine.generator = WriteLanguageModel(dir_, 1);
   options_.engine.generator_threads = 1;
   options_.engine.kv.enabled = true;
   options_.kv_reuse = ReuseQuality::kExact;
@@ -140,6 +143,33 @@ TEST_F(AdminServiceTest, KeysAndValuesAreBuiltAndCountedAndReused) {
   ASSERT_TRUE(IsOk(client.admin->GetKvStats(client.Context().get(), kv, &stats)));
   EXPECT_EQ(stats.disk_chunks(), 2u);
   EXPECT_GT(stats.memory_hits() + stats.disk_hits(), 0u);
+}
+
+TEST_F(AdminServiceTest, DamagedKeysAndValuesAreLoggedAndTheAnswerComputesThem) {
+  options_.engine.generator = WriteLanguageModel(dir_, 2);
+  options_.engine.generator_threads = 1;
+  options_.engine.kv.enabled = true;
+  options_.engine.kv.memory_bytes = 0;  // All come from the disk.
+  options_.kv_reuse = ReuseQuality::kFast;
+  StartAndOpen();
+  const TestClient client = Connect();
+  client.Ingest("docs", {"One cat lives here."});
+  v1::BuildKvRequest request;
+  request.set_collection("collections/docs");
+  Operation operation;
+  ASSERT_TRUE(IsOk(client.admin->BuildKv(client.Context().get(), request, &operation)));
+  ASSERT_EQ(ResultOf<v1::BuildKvResponse>(Await(client, operation)).chunks(), 1u);
+  for (const auto& file : std::filesystem::recursive_directory_iterator(options_.store + "/kv")) {
+    if (file.is_regular_file()) std::filesystem::resize_file(file.path(), 100);
+  }
+  v1::AnswerRequest question = Question("docs", "How many cats?");
+  question.mutable_generation()->set_max_tokens(5);
+  grpc::Status s;
+  const std::vector<v1::AnswerResponse> events = Ask(client, question, &s);
+  ASSERT_TRUE(IsOk(s));
+  EXPECT_EQ(events.back().summary().usage().reuse().reused_tokens(), 0u);
+  EXPECT_THAT(log_->lines(),
+              Contains(AllOf(HasSubstr("keys and values"), HasSubstr("KV blob of collection"))));
 }
 
 TEST_F(AdminServiceTest, CompactionLeavesOneSegmentWithoutTheDeleted) {

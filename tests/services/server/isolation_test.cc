@@ -9,7 +9,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
-#include "tests/services/server/generated_answers.h"
+#include "tests/services/language_model.h"
 #include "tests/services/server/test_calls.h"
 #include "tests/services/server/token_fixture.h"
 
@@ -376,7 +376,7 @@ TEST_F(IsolationTest, ErrorsAndMetadataTellNothingOfOthers) {
 }
 
 TEST_F(IsolationTest, APromptThatOneTenantHadReadIsReadAnewForAnother) {
-  options_.engine.generator = WriteTinyLanguageModel(dir_);
+  options_.engine.generator = WriteLanguageModel(dir_, 1);
   options_.engine.generator_threads = 1;
   StartAndOpen();
   const std::string text = "Octopuses have three hearts. Two of them pump blood to the gills.";
