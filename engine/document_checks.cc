@@ -20,19 +20,19 @@ constexpr size_t kMaxSourceBytes = 8192;  // A path, and a line in it.
 // What a field, or an element of a list, costs beyond its bytes: about its length and type.
 constexpr size_t kFieldOverhead = 8;
 
-absl::Status Fault(std::string_view what, std::string_view why) {
+absl::Status DocumentFault(std::string_view what, std::string_view why) {
   return absl::InvalidArgumentError(
       absl::StrCat(chunking::AbslView(what), " ", chunking::AbslView(why)));
 }
 
 absl::Status CheckSize(std::string_view what, size_t size, size_t limit) {
   if (size <= limit) return absl::OkStatus();
-  return Fault(what, absl::StrCat("has ", size, " bytes; at most ", limit));
+  return DocumentFault(what, absl::StrCat("has ", size, " bytes; at most ", limit));
 }
 
 absl::Status CheckString(std::string_view what, std::string_view s) {
-  if (!chunking::IsUtf8(s)) return Fault(what, "is not valid UTF-8");
-  if (chunking::Contains(s, '\0')) return Fault(what, "holds a NUL character");
+  if (!chunking::IsUtf8(s)) return DocumentFault(what, "is not valid UTF-8");
+  if (chunking::Contains(s, '\0')) return DocumentFault(what, "holds a NUL character");
   return absl::OkStatus();
 }
 
@@ -47,7 +47,7 @@ size_t ValueBytes(const chunking::MetadataValue& value) {
 
 absl::Status CheckValue(std::string_view what, const chunking::MetadataValue& value) {
   if (const auto* number = std::get_if<double>(&value); number && !std::isfinite(*number)) {
-    return Fault(what, "is not a finite number");
+    return DocumentFault(what, "is not a finite number");
   }
   if (const auto* text = std::get_if<std::string>(&value)) return CheckString(what, *text);
   if (const auto* list = std::get_if<std::vector<std::string>>(&value)) {
@@ -64,7 +64,7 @@ absl::Status CheckTitle(std::string_view title) {
   if (absl::Status s = CheckString(kWhat, title); !s.ok()) return s;
   const bool lines = std::any_of(title.begin(), title.end(),
                                  [](char c) { return static_cast<unsigned char>(c) < 0x20; });
-  return lines ? Fault(kWhat, "is not one line") : absl::OkStatus();
+  return lines ? DocumentFault(kWhat, "is not one line") : absl::OkStatus();
 }
 
 absl::Status CheckSource(std::string_view source) {
@@ -85,7 +85,7 @@ absl::Status CheckMetadata(const chunking::Metadata& metadata) {
   absl::Status size = CheckSize("the metadata", MetadataBytes(metadata), kMaxMetadataBytes);
   if (!size.ok()) return size;
   for (const auto& [name, value] : metadata) {
-    if (name.empty()) return Fault("a metadata field", "has an empty name");
+    if (name.empty()) return DocumentFault("a metadata field", "has an empty name");
     absl::Status s = CheckSize("the name of a metadata field", name.size(), kMaxKeyBytes);
     if (!s.ok()) return s;
     if (s = CheckString("the name of a metadata field", name); !s.ok()) return s;

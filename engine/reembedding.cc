@@ -15,7 +15,7 @@
 namespace cairn::engine {
 namespace {
 
-constexpr int kMaxThreads = 1024;
+constexpr int kMaxReembeddingThreads = 1024;
 // Text read from the store at once.
 constexpr size_t kPageBytes = size_t{1} << 20;
 constexpr size_t kPageDocuments = 1000;
@@ -27,7 +27,7 @@ constexpr size_t kFewDocuments = 256;
 constexpr int kMostRounds = 4;
 
 // A chunk of a document on its way. The document's last one has it written.
-struct Item {
+struct ReembeddedChunk {
   std::shared_ptr<index::PreparedDocument> document;
   size_t chunk = 0;
 };
@@ -181,26 +181,28 @@ class Reembedder {
   absl::Status Copy() {
     next_ = target_.EndOfChunks();
     waiting_.clear();
-    OrderedBatches<Item> run(
+    OrderedBatches<ReembeddedChunk> run(
         batches_,
-        [&](const Item& item) {
+        [&](const ReembeddedChunk& item) {
           return preparation_.CutTokens(item.document->chunks[item.chunk].chunk.token_count);
         },
-        [](const Item& item) { return item.document->chunks[item.chunk].chunk.span.size(); });
-    absl::Status s =
-        run.Run([&] { return Read(); }, [&](absl::Span<Item* const> batch) { return Work(batch); },
-                [&](Item& item) { return Write(&item); }, options_.cancel);
+        [](const ReembeddedChunk& item) {
+          return item.document->chunks[item.chunk].chunk.span.size();
+        });
+    absl::Status s = run.Run([&] { return Read(); },
+                             [&](absl::Span<ReembeddedChunk* const> batch) { return Work(batch); },
+                             [&](ReembeddedChunk& item) { return Write(&item); }, options_.cancel);
     // What is embedded is worth keeping whatever ended the run.
     const absl::Status flushed = Flush();
     return s.ok() ? flushed : s;
   }
 
-  absl::StatusOr<std::optional<Item>> Read() {
+  absl::StatusOr<std::optional<ReembeddedChunk>> Read() {
     if (waiting_.empty()) {
       if (absl::Status s = ReadPage(); !s.ok()) return s;
     }
     if (waiting_.empty()) return std::nullopt;
-    std::optional<Item> item = std::move(waiting_.front());
+    std::optional<ReembeddedChunk> item = std::move(waiting_.front());
     waiting_.pop_front();
     return item;
   }
@@ -218,17 +220,17 @@ class Reembedder {
     return absl::OkStatus();
   }
 
-  absl::Status Work(absl::Span<Item* const> batch) const {
+  absl::Status Work(absl::Span<ReembeddedChunk* const> batch) const {
     std::vector<ChunkToEmbed> chunks;
     chunks.reserve(batch.size());
-    for (const Item* item : batch) {
+    for (const ReembeddedChunk* item : batch) {
       chunks.push_back({item->document.get(), item->chunk});
       preparation_.Analyze(chunks.back());
     }
     return preparation_.Embed(chunks);
   }
 
-  absl::Status Write(Item* item) {
+  absl::Status Write(ReembeddedChunk* item) {
     if (item->chunk + 1 < item->document->chunks.size()) return absl::OkStatus();
     report_.chunks += item->document->chunks.size();
     return Add(std::move(*item->document));
@@ -264,8 +266,8 @@ class Reembedder {
   OrderedBatchesOptions batches_;
   ReembedReport report_;
 
-  index::ChunkId next_ = 0;   // To be read.
-  std::deque<Item> waiting_;  // Read.
+  index::ChunkId next_ = 0;              // To be read.
+  std::deque<ReembeddedChunk> waiting_;  // Read.
   std::vector<index::PreparedDocument> group_;
   size_t group_bytes_ = 0;
   size_t changes_ = 0;  // Documents written and deleted.
@@ -292,9 +294,9 @@ absl::StatusOr<bool> IsDone(const index::Store& store, const std::string& collec
 absl::StatusOr<ReembedReport> RunReembedding(index::Store* store, const Embedder& embedder,
                                              const std::string& model,
                                              const ReembedOptions& options) {
-  if (options.threads < 0 || options.threads > kMaxThreads) {
+  if (options.threads < 0 || options.threads > kMaxReembeddingThreads) {
     return absl::InvalidArgumentError(
-        absl::StrCat("threads is ", options.threads, "; it must be 0 to ", kMaxThreads));
+        absl::StrCat("threads is ", options.threads, "; it must be 0 to ", kMaxReembeddingThreads));
   }
   absl::StatusOr<bool> done = IsDone(*store, options.collection, embedder);
   if (!done.ok()) return done.status();

@@ -7,8 +7,12 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 namespace cairn::index {
+
+// How often whoever waits for something else asks.
+inline constexpr absl::Duration kCancellationPoll = absl::Milliseconds(10);
 
 // Long work asks now and then, a few milliseconds apart at most, and gives up once the answer is
 // yes, which then stays the answer: so that every stage agrees on it. Thread-safe if the function

@@ -15,7 +15,6 @@ namespace {
 // Waiting is on conditions under a mutex, and on the maintenance threads' end, which is under none.
 constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 // How often one who waits is asked whether it still wants to.
-constexpr absl::Duration kCancellationPoll = absl::Milliseconds(10);
 // Segments with fewer dead chunks than this are not built anew for them.
 constexpr uint64_t kMinDead = 1000;
 // From this many parts on an ingestion waits for merges at its end: a store that is filled by many

@@ -19,7 +19,6 @@ constexpr size_t kDeleteGroup = 1000;
 // Smaller batches are cheaper through the log, even during a bulk load.
 constexpr size_t kSortedBytes = size_t{8} << 20;
 // How often one who waits to write is asked whether it still wants to.
-constexpr absl::Duration kCancellationPoll = absl::Milliseconds(10);
 
 // A chunk's vector: absent, or finite and of unit length.
 absl::Status CheckVector(absl::Span<const float> vector, size_t dim) {

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -103,6 +105,15 @@ absl::Status LinkOrCopyFile(const std::string& from, const std::string& to,
   if (::lstat(from.c_str(), &info) != 0) return ErrnoStatus("cannot inspect", from);
   if (S_ISREG(info.st_mode) && ::link(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
   return CopyFile(from, to, control);
+}
+
+void ForEachEntry(const std::string& directory,
+                  absl::FunctionRef<void(const std::string& path, const std::string& name)> visit) {
+  std::error_code error;
+  std::filesystem::directory_iterator entry(directory, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    visit(entry->path().string(), entry->path().filename().string());
+  }
 }
 
 }  // namespace cairn::index

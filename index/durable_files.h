@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "index/work_control.h"
@@ -45,6 +46,10 @@ absl::Status CopyFile(const std::string& from, const std::string& to,
 // system). Cancelled as CopyFile.
 absl::Status LinkOrCopyFile(const std::string& from, const std::string& to,
                             const WorkControl& control = {});
+
+// Calls `visit` for a folder's entries; not at all if it cannot be read.
+void ForEachEntry(const std::string& directory,
+                  absl::FunctionRef<void(const std::string& path, const std::string& name)> visit);
 
 }  // namespace cairn::index
 

@@ -27,7 +27,7 @@ int HexDigit(char c) {
 }
 
 template <typename T>
-void Store(T value, char* to) {
+void StoreAt(T value, char* to) {
   std::memcpy(to, &value, sizeof value);
 }
 
@@ -55,15 +55,15 @@ std::string MakeHead(const KvBlobName& name, std::string_view metadata,
   std::string head(KvHeadBytes(extents.size(), metadata.size()), '\0');
   char* to = head.data();
   std::memcpy(to, kKvMagic, sizeof kKvMagic);
-  Store(kKvVersion, to + 8);
-  Store(static_cast<uint32_t>(extents.size()), to + 12);
-  Store(static_cast<uint32_t>(metadata.size()), to + 16);
-  Store(uint64_t{extents.back().offset + extents.back().bytes.size()}, to + 24);
+  StoreAt(kKvVersion, to + 8);
+  StoreAt(static_cast<uint32_t>(extents.size()), to + 12);
+  StoreAt(static_cast<uint32_t>(metadata.size()), to + 16);
+  StoreAt(uint64_t{extents.back().offset + extents.back().bytes.size()}, to + 24);
   std::memcpy(to + 32, name.bytes.data(), name.bytes.size());
   to += kKvHeaderBytes;
   for (const PlacedExtent& extent : extents) {
-    Store(extent.offset, to);
-    Store(uint64_t{extent.bytes.size()}, to + 8);
+    StoreAt(extent.offset, to);
+    StoreAt(uint64_t{extent.bytes.size()}, to + 8);
     const KvChecksum checksum = KvChecksumOf(extent.bytes.data(), extent.bytes.size());
     std::memcpy(to + 16, checksum.data(), checksum.size());
     to += kKvExtentEntryBytes;
@@ -96,16 +96,6 @@ uint64_t SizeOf(const std::string& path) {
   struct stat info;
   if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return 0;
   return static_cast<uint64_t>(info.st_size);
-}
-
-// Calls visit(path, name) for a folder's entries; none if it cannot be read.
-template <typename Visit>
-void ForEachEntry(const std::string& directory, Visit visit) {
-  std::error_code error;
-  std::filesystem::directory_iterator entry(directory, error);
-  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    visit(entry->path().string(), entry->path().filename().string());
-  }
 }
 
 }  // namespace

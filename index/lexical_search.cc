@@ -16,7 +16,6 @@
 namespace cairn::index {
 namespace {
 
-constexpr Slot kNoSlot = UINT32_MAX;
 constexpr uint32_t kNoBlock = UINT32_MAX;
 constexpr float kUnmatched = -1.0f;
 

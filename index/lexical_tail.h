@@ -96,6 +96,8 @@ class LexicalTail {
   std::unique_ptr<Impl> impl_;
 };
 
+inline constexpr size_t kPostingBlock = LexicalTail::kBlockSize;
+
 }  // namespace cairn::index
 
 #endif  // CAIRN_INDEX_LEXICAL_TAIL_H_

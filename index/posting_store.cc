@@ -10,19 +10,17 @@
 namespace cairn::index {
 namespace {
 
-constexpr size_t kBlockSize = LexicalTail::kBlockSize;
-
 // An unfinished block is slots [capacity], then counts [capacity], in a piece whose class follows
-// from the number of postings. A finished one is distances or slots, then counts, of kBlockSize.
+// from the number of postings. A finished one is distances or slots, then counts, of kPostingBlock.
 constexpr size_t kTailBytesPerPosting = sizeof(Slot) + 1;
 constexpr size_t kWideClass = 11;   // 128 * (4 + 1) bytes
 constexpr size_t kNarrowClass = 9;  // 128 * (2 + 1) bytes
 // From this many postings on, the unfinished block has its full size at once: what is unused is
 // little beside the finished blocks.
-constexpr size_t kFullTailFrom = 8 * kBlockSize;
+constexpr size_t kFullTailFrom = 8 * kPostingBlock;
 
-static_assert(PostingArena::kSizes[kWideClass] == kBlockSize * kTailBytesPerPosting);
-static_assert(PostingArena::kSizes[kNarrowClass] == kBlockSize * (sizeof(uint16_t) + 1));
+static_assert(PostingArena::kSizes[kWideClass] == kPostingBlock * kTailBytesPerPosting);
+static_assert(PostingArena::kSizes[kNarrowClass] == kPostingBlock * (sizeof(uint16_t) + 1));
 
 constexpr size_t Capacity(size_t size_class) {
   return PostingArena::kSizes[size_class] / kTailBytesPerPosting;
@@ -30,9 +28,9 @@ constexpr size_t Capacity(size_t size_class) {
 
 // The smallest class that holds n postings, by n.
 constexpr auto kTailClass = [] {
-  std::array<uint8_t, kBlockSize + 1> classes = {};
+  std::array<uint8_t, kPostingBlock + 1> classes = {};
   uint8_t size_class = 0;
-  for (size_t n = 0; n <= kBlockSize; ++n) {
+  for (size_t n = 0; n <= kPostingBlock; ++n) {
     while (Capacity(size_class) < n) ++size_class;
     classes[n] = size_class;
   }
@@ -60,7 +58,7 @@ void PostingStore::Append(TermId term_id, Slot slot, uint32_t count,
     term.single_count = byte;
     return;
   }
-  const size_t n = term.size % kBlockSize;
+  const size_t n = term.size % kPostingBlock;
   const size_t old_class = TailClass(term.size, n);
   const size_t new_class = TailClass(term.size + 1, n + 1);
   if (term.size == 1) {
@@ -79,12 +77,12 @@ void PostingStore::Append(TermId term_id, Slot slot, uint32_t count,
   reinterpret_cast<Slot*>(piece)[n] = slot;
   piece[Capacity(new_class) * sizeof(Slot) + n] = byte;
   ++term.size;
-  if (n + 1 == kBlockSize) SealBlock(term, lengths, average_length);
+  if (n + 1 == kPostingBlock) SealBlock(term, lengths, average_length);
 }
 
 // Moves the unfinished block into a piece of a larger class. Called before term.size grows.
 void PostingStore::GrowTail(Term& term, size_t from, size_t to) {
-  const size_t n = term.size % kBlockSize;
+  const size_t n = term.size % kPostingBlock;
   const PostingArena::Ref ref = arena_.Allocate(to);
   uint8_t* out = arena_.At(ref);
   const uint8_t* in = arena_.At(term.tail);
@@ -95,20 +93,20 @@ void PostingStore::GrowTail(Term& term, size_t from, size_t to) {
 }
 
 void PostingStore::SealBlock(Term& term, absl::Span<const uint32_t> lengths, float average_length) {
-  if (term.size == kBlockSize) {
+  if (term.size == kPostingBlock) {
     term.long_list = static_cast<uint32_t>(long_lists_.size());
     long_lists_.emplace_back();
   }
   LongList& list = long_lists_[term.long_list];
   uint8_t* piece = arena_.At(term.tail);
   const Slot* slots = reinterpret_cast<const Slot*>(piece);
-  const uint8_t* counts = piece + kBlockSize * sizeof(Slot);
+  const uint8_t* counts = piece + kPostingBlock * sizeof(Slot);
 
   PostingBlock block;
   block.first = slots[0];
-  block.last = slots[kBlockSize - 1];
+  block.last = slots[kPostingBlock - 1];
   ImpactSet impacts;
-  for (size_t i = 0; i < kBlockSize; ++i) impacts.Add(MakeImpact(counts[i], lengths[slots[i]]));
+  for (size_t i = 0; i < kPostingBlock; ++i) impacts.Add(MakeImpact(counts[i], lengths[slots[i]]));
   block.front = impacts.Shorten<4>(average_length);
   if (!list.blocks.empty()) impacts.AddAll(list.front);
   list.front = impacts.Shorten<8>(average_length);
@@ -117,10 +115,10 @@ void PostingStore::SealBlock(Term& term, absl::Span<const uint32_t> lengths, flo
     block.data = arena_.Allocate(kNarrowClass);
     uint8_t* out = arena_.At(block.data);
     uint16_t* distances = reinterpret_cast<uint16_t*>(out);
-    for (size_t i = 0; i < kBlockSize; ++i) {
+    for (size_t i = 0; i < kPostingBlock; ++i) {
       distances[i] = static_cast<uint16_t>(slots[i] - block.first);
     }
-    std::memcpy(out + kBlockSize * sizeof(uint16_t), counts, kBlockSize);
+    std::memcpy(out + kPostingBlock * sizeof(uint16_t), counts, kPostingBlock);
     if (term.size < kFullTailFrom) {
       arena_.Free(term.tail, kWideClass);
       term.tail = PostingArena::kNone;
@@ -140,11 +138,11 @@ PostingSource::List PostingStore::Find(TermId term_id, PostingScratch*) const {
     list.rest = {term.tail, nullptr, &term.tail, &term.single_count, 1};
     return list;
   }
-  if (term.size >= kBlockSize) {
+  if (term.size >= kPostingBlock) {
     list.blocks = long_lists_[term.long_list].blocks;
     list.front = &long_lists_[term.long_list].front;
   }
-  if (const size_t n = term.size % kBlockSize; n > 0) {
+  if (const size_t n = term.size % kPostingBlock; n > 0) {
     const uint8_t* piece = arena_.At(term.tail);
     const Slot* slots = reinterpret_cast<const Slot*>(piece);
     const uint8_t* counts = piece + Capacity(TailClass(term.size, n)) * sizeof(Slot);
@@ -157,13 +155,13 @@ PostingRun PostingStore::Load(const PostingBlock& block, PostingScratch*) const 
   const uint8_t* piece = arena_.At(block.data);
   PostingRun run;
   run.first = block.first;
-  run.size = kBlockSize;
+  run.size = kPostingBlock;
   if (block.last - block.first <= UINT16_MAX) {
     run.distances = reinterpret_cast<const uint16_t*>(piece);
-    run.counts = piece + kBlockSize * sizeof(uint16_t);
+    run.counts = piece + kPostingBlock * sizeof(uint16_t);
   } else {
     run.slots = reinterpret_cast<const Slot*>(piece);
-    run.counts = piece + kBlockSize * sizeof(Slot);
+    run.counts = piece + kPostingBlock * sizeof(Slot);
   }
   return run;
 }

@@ -12,6 +12,7 @@ namespace cairn::index {
 // A slot is a position inside one index part (the in-memory tail, later a segment): dense from 0,
 // in ascending order of chunk id.
 using Slot = uint32_t;
+inline constexpr Slot kNoSlot = UINT32_MAX;
 
 // Bitmap over slots [0, size()). Not thread-safe.
 class SlotSet {

@@ -23,12 +23,12 @@ namespace {
 using Operation = RowBatch::Operation;
 using Operations = std::vector<Operation>;
 // Positions in Operations.
-using Order = std::vector<size_t>;
+using Positions = std::vector<size_t>;
 
 // Tells, for ascending keys, the last of the range deletions that covers a key.
 class CoveringRanges {
  public:
-  CoveringRanges(const Operations& operations, Order ranges)
+  CoveringRanges(const Operations& operations, Positions ranges)
       : operations_(operations), by_begin_(std::move(ranges)) {
     std::sort(by_begin_.begin(), by_begin_.end(),
               [&](size_t a, size_t b) { return operations_[a].key < operations_[b].key; });
@@ -45,14 +45,14 @@ class CoveringRanges {
 
  private:
   const Operations& operations_;
-  Order by_begin_;
+  Positions by_begin_;
   size_t next_ = 0;
   std::priority_queue<size_t> active_;  // Begun; of those only the top is known not to have ended.
 };
 
 // What counts of operations on single keys, by key: the last on each, unless a later range deletion
 // covers it. In a table file a key is not deleted by the file's own range deletions.
-Order LastPerKey(const Operations& operations, Order points, const Order& ranges) {
+Positions LastPerKey(const Operations& operations, Positions points, const Positions& ranges) {
   const auto key = [&](size_t i) { return operations[i].key; };
   const auto ascends = [&](size_t a, size_t b) {
     return key(a) != key(b) ? key(a) < key(b) : a < b;
@@ -72,7 +72,7 @@ Order LastPerKey(const Operations& operations, Order points, const Order& ranges
 }
 
 rocksdb::Status WriteOperations(const Operations& operations, rocksdb::SstFileWriter* writer) {
-  Order points, ranges;
+  Positions points, ranges;
   for (size_t i = 0; i < operations.size(); ++i) {
     (operations[i].kind == Operation::Kind::kDeleteRange ? ranges : points).push_back(i);
   }

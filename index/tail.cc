@@ -16,7 +16,7 @@ constexpr size_t kReadBatch = 1024;
 // Documents that a filter looks at between two looks at the cancellation.
 constexpr size_t kDocumentsBetweenLooks = 1024;
 
-absl::Status Damaged(const std::string& what) {
+absl::Status DamagedRows(const std::string& what) {
   return absl::DataLossError(absl::StrCat(what, " (cairn verify lists all damage)"));
 }
 
@@ -122,12 +122,12 @@ absl::Status Tail::Load(const RowStore& store, CollectionId collection, ChunkId 
     for (size_t i = 0; i < count; ++i) {
       const LoadedDocument& l = (*loaded)[begin + i];
       if (values[i].empty()) {
-        return Damaged(absl::StrCat("document ", l.id, " has chunks but no row"));
+        return DamagedRows(absl::StrCat("document ", l.id, " has chunks but no row"));
       }
       absl::StatusOr<DocumentRow> row = DecodeDocument(keys[i], values[i]);
       if (!row.ok()) return Named(row.status(), absl::StrCat("document ", l.id));
       if (row->first_chunk != l.first_chunk || row->chunk_count != l.chunks) {
-        return Damaged(absl::StrCat("document ", l.id, " does not have the chunks it names"));
+        return DamagedRows(absl::StrCat("document ", l.id, " does not have the chunks it names"));
       }
       AddDocument(l.id, *row);
     }
@@ -166,10 +166,10 @@ absl::StatusOr<std::vector<Tail::LoadedDocument>> Tail::ReadDocuments(const RowS
         }
         if (loaded.empty() || *chunk - loaded.back().first_chunk != row->ordinal ||
             loaded.back().chunks != row->ordinal) {
-          return Damaged(absl::StrCat("chunk ", *chunk, " does not follow its predecessor"));
+          return DamagedRows(absl::StrCat("chunk ", *chunk, " does not follow its predecessor"));
         }
         ++loaded.back().chunks;
-        if (++slots > std::numeric_limits<Slot>::max() - 1) return Damaged("too many chunks");
+        if (++slots > std::numeric_limits<Slot>::max() - 1) return DamagedRows("too many chunks");
         return absl::OkStatus();
       });
   if (!s.ok() && s != full) return s;
@@ -181,29 +181,31 @@ absl::Status Tail::LoadForward(const RowStore& store, CollectionId collection, s
   Slot next = 0;
   uint64_t length = 0;
   ForwardRow row;
-  absl::Status s = store.Scan(
-      Family::kForward, ChunkKey(collection, begin()), ChunkKey(collection, end_), nullptr,
-      [&](std::string_view key, std::string_view value) -> absl::Status {
-        if (control.stopped()) return control.Check();
-        absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
-        if (!chunk.ok()) return chunk.status();
-        absl::Status decoded = DecodeForward(key, value, &row);
-        if (!decoded.ok()) return Named(decoded, absl::StrCat("terms of chunk ", *chunk));
-        if (next >= slots() || SlotChunk(next) != *chunk) {
-          return Damaged(absl::StrCat("terms of chunk ", *chunk, " belong to no document, or those",
-                                      " before it are missing"));
-        }
-        if (!row.terms.empty() && row.terms.back().term >= terms) {
-          return Damaged(
-              absl::StrCat("chunk ", *chunk, " has a term that is not in the dictionary"));
-        }
-        lexical_.Append(row.length, row.terms);
-        length += row.length;
-        ++next;
-        return absl::OkStatus();
-      });
+  absl::Status s =
+      store.Scan(Family::kForward, ChunkKey(collection, begin()), ChunkKey(collection, end_),
+                 nullptr, [&](std::string_view key, std::string_view value) -> absl::Status {
+                   if (control.stopped()) return control.Check();
+                   absl::StatusOr<ChunkId> chunk = ChunkIdOfKey(key);
+                   if (!chunk.ok()) return chunk.status();
+                   absl::Status decoded = DecodeForward(key, value, &row);
+                   if (!decoded.ok())
+                     return Named(decoded, absl::StrCat("terms of chunk ", *chunk));
+                   if (next >= slots() || SlotChunk(next) != *chunk) {
+                     return DamagedRows(absl::StrCat("terms of chunk ", *chunk,
+                                                     " belong to no document, or those",
+                                                     " before it are missing"));
+                   }
+                   if (!row.terms.empty() && row.terms.back().term >= terms) {
+                     return DamagedRows(absl::StrCat("chunk ", *chunk,
+                                                     " has a term that is not in the dictionary"));
+                   }
+                   lexical_.Append(row.length, row.terms);
+                   length += row.length;
+                   ++next;
+                   return absl::OkStatus();
+                 });
   if (s.ok() && next != slots()) {
-    s = Damaged(absl::StrCat("terms of chunk ", SlotChunk(next), " are missing"));
+    s = DamagedRows(absl::StrCat("terms of chunk ", SlotChunk(next), " are missing"));
   }
   AddLiveLength(length);
   return s;
@@ -225,7 +227,8 @@ absl::Status Tail::LoadVectors(const RowStore& store, CollectionId collection,
           vectors_.AppendMissing();
         }
         if (vectors_.slots() >= slots() || SlotChunk(vectors_.slots()) != *chunk) {
-          return Damaged(absl::StrCat("the vector of chunk ", *chunk, " belongs to no document"));
+          return DamagedRows(
+              absl::StrCat("the vector of chunk ", *chunk, " belongs to no document"));
         }
         absl::Status added = vectors_.Append(vector).status();
         return added.ok() ? added : Named(added, absl::StrCat("vector of chunk ", *chunk));

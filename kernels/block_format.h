@@ -54,6 +54,7 @@ void Quantize(BlockFormat format, const float* in, size_t n, void* blocks);
 // IEEE 754 half precision, one value; rounding to nearest even.
 float HalfToFloat(uint16_t half);
 uint16_t FloatToHalf(float value);
+inline constexpr float kLargestHalf = 65'504;
 
 }  // namespace cairn::kernels
 

@@ -8,12 +8,13 @@
 
 #include <algorithm>
 
+#include "chunking/strings.h"
+
 namespace cairn::chunking {
 namespace {
 
 bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 bool IsAscii(char byte) { return static_cast<unsigned char>(byte) < 0x80; }
-bool IsAsciiSpace(char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
 bool IsAsciiWord(char byte) {
   return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
          (byte >= 'a' && byte <= 'z');

@@ -109,7 +109,7 @@ bool IsDelimiterRow(std::string_view content) {
 }
 
 // A heading's text without Markdown's marks: "## See [the *docs*](url) ##" gives "See the docs".
-std::string HeadingText(std::string_view source) {
+std::string InlineText(std::string_view source) {
   const size_t newline = source.find('\n');
   const bool setext = AtxLevel(source) == 0;
   if (setext && newline != std::string_view::npos) source = source.substr(0, source.rfind('\n'));
@@ -398,7 +398,7 @@ void ParseMarkdown(Document* document) {
     if (!document->title.empty()) break;
     if (block.kind != BlockKind::kHeading || block.level != 1) continue;
     document->title =
-        HeadingText(std::string_view(document->text).substr(block.span.begin, block.span.size()));
+        InlineText(std::string_view(document->text).substr(block.span.begin, block.span.size()));
   }
   document->title = CutTitle(std::move(document->title));
 }

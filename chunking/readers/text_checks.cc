@@ -19,7 +19,7 @@ constexpr size_t kMaxIdBytes = 1024;
 constexpr size_t kWindow = size_t{1} << 30;
 
 // Bytes before the first ill-formed sequence of `bytes`, at most `kWindow`.
-size_t ValidPrefix(std::string_view bytes) {
+size_t ValidBytes(std::string_view bytes) {
   const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
   const auto size = static_cast<int32_t>(std::min(bytes.size(), kWindow));
   int32_t at = 0;
@@ -59,7 +59,7 @@ std::optional<TextFault> FindTextFault(std::string_view bytes) {
   if (!IsUtf8(before)) {
     at = 0;
     while (true) {
-      const size_t valid = ValidPrefix(before.substr(at));
+      const size_t valid = ValidBytes(before.substr(at));
       at += valid;
       // A window may end inside a sequence: that is at most three bytes short of its size.
       if (valid < kWindow - 3) break;

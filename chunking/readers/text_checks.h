@@ -10,14 +10,13 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 #include "chunking/document.h"
+#include "chunking/strings.h"
 
 namespace cairn::chunking {
 
 inline constexpr std::string_view kUtf8Bom = "\xEF\xBB\xBF";
 
-inline bool IsAsciiSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 inline bool IsAsciiLetter(char c) { return static_cast<unsigned char>((c | 0x20) - 'a') < 26; }
 inline bool IsAsciiDigit(char c) { return static_cast<unsigned char>(c - '0') < 10; }
 
@@ -30,8 +29,6 @@ inline bool StartsWithIgnoreCase(std::string_view text, std::string_view prefix)
 inline bool Contains(std::string_view text, char c) {
   return text.find(c) != std::string_view::npos;
 }
-// Abseil may be built with a string_view type of its own.
-inline absl::string_view AbslView(std::string_view text) { return {text.data(), text.size()}; }
 
 bool IsUtf8(std::string_view bytes);
 

@@ -19,30 +19,35 @@ namespace {
 constexpr size_t kMaxTagBytes = 1024;
 
 // What an element of a record holds.
-enum class Field { kNone, kId, kTitle, kText, kDate, kAuthor, kWebHeader, kIgnored };
+enum class TrecField { kNone, kId, kTitle, kText, kDate, kAuthor, kWebHeader, kIgnored };
 
 constexpr struct {
   std::string_view name;
-  Field field;
+  TrecField field;
 } kFields[] = {
-    {"docno", Field::kId},         {"title", Field::kTitle},      {"headline", Field::kTitle},
-    {"head", Field::kTitle},       {"ti", Field::kTitle},         {"hl", Field::kTitle},
-    {"ttl", Field::kTitle},        {"text", Field::kText},        {"body", Field::kText},
-    {"abstract", Field::kText},    {"ab", Field::kText},          {"lp", Field::kText},
-    {"leadpara", Field::kText},    {"contents", Field::kText},    {"date", Field::kDate},
-    {"date_time", Field::kDate},   {"dd", Field::kDate},          {"byline", Field::kAuthor},
-    {"author", Field::kAuthor},    {"dochdr", Field::kWebHeader}, {"docid", Field::kIgnored},
-    {"doctype", Field::kIgnored},  {"fileid", Field::kIgnored},   {"txttype", Field::kIgnored},
-    {"docoldno", Field::kIgnored}, {"first", Field::kIgnored},    {"second", Field::kIgnored},
-    {"ht", Field::kIgnored},       {"profile", Field::kIgnored},  {"pub", Field::kIgnored},
-    {"page", Field::kIgnored},
+    {"docno", TrecField::kId},         {"title", TrecField::kTitle},
+    {"headline", TrecField::kTitle},   {"head", TrecField::kTitle},
+    {"ti", TrecField::kTitle},         {"hl", TrecField::kTitle},
+    {"ttl", TrecField::kTitle},        {"text", TrecField::kText},
+    {"body", TrecField::kText},        {"abstract", TrecField::kText},
+    {"ab", TrecField::kText},          {"lp", TrecField::kText},
+    {"leadpara", TrecField::kText},    {"contents", TrecField::kText},
+    {"date", TrecField::kDate},        {"date_time", TrecField::kDate},
+    {"dd", TrecField::kDate},          {"byline", TrecField::kAuthor},
+    {"author", TrecField::kAuthor},    {"dochdr", TrecField::kWebHeader},
+    {"docid", TrecField::kIgnored},    {"doctype", TrecField::kIgnored},
+    {"fileid", TrecField::kIgnored},   {"txttype", TrecField::kIgnored},
+    {"docoldno", TrecField::kIgnored}, {"first", TrecField::kIgnored},
+    {"second", TrecField::kIgnored},   {"ht", TrecField::kIgnored},
+    {"profile", TrecField::kIgnored},  {"pub", TrecField::kIgnored},
+    {"page", TrecField::kIgnored},
 };
 
-Field FieldOf(std::string_view name) {
+TrecField FieldOf(std::string_view name) {
   for (const auto& known : kFields) {
     if (name == known.name) return known.field;
   }
-  return Field::kNone;
+  return TrecField::kNone;
 }
 
 struct Tag {
@@ -128,12 +133,12 @@ class TrecRecord {
 
   std::string* Target() {
     switch (field_) {
-      case Field::kNone:
+      case TrecField::kNone:
         return &other_;
-      case Field::kText:
+      case TrecField::kText:
         return &text_;
-      case Field::kWebHeader:
-      case Field::kIgnored:
+      case TrecField::kWebHeader:
+      case TrecField::kIgnored:
         return nullptr;
       default:
         return &value_;
@@ -141,7 +146,7 @@ class TrecRecord {
   }
 
   void OnTag(const Tag& tag) {
-    if (field_ == Field::kNone) {
+    if (field_ == TrecField::kNone) {
       if (!tag.is_end) Start(tag.name);
       return;
     }
@@ -150,42 +155,42 @@ class TrecRecord {
     } else if (!tag.is_end && tag.name == field_name_) {
       End();  // An element without an end tag, followed by one of its kind.
       Start(tag.name);
-    } else if (field_ == Field::kText) {
+    } else if (field_ == TrecField::kText) {
       if (tag.name == "p" || tag.name == "div" || tag.name == "table") AppendBreak(&text_);
-    } else if (!tag.is_end && FieldOf(tag.name) != Field::kNone && !Nests(tag.name)) {
+    } else if (!tag.is_end && FieldOf(tag.name) != TrecField::kNone && !Nests(tag.name)) {
       End();
       Start(tag.name);
     }
   }
 
   // Elements that are found inside others of a record's head ("<HEADLINE><TI>...").
-  static bool Nests(std::string_view name) { return FieldOf(name) == Field::kTitle; }
+  static bool Nests(std::string_view name) { return FieldOf(name) == TrecField::kTitle; }
 
   void Start(const std::string& name) {
     field_ = FieldOf(name);
     field_name_ = name;
-    if (field_ == Field::kText) AppendBreak(&text_);
-    if (field_ == Field::kNone && name == "p") AppendBreak(&other_);
+    if (field_ == TrecField::kText) AppendBreak(&text_);
+    if (field_ == TrecField::kNone && name == "p") AppendBreak(&other_);
     value_.clear();
   }
 
   void End() {
-    const Field field = std::exchange(field_, Field::kNone);
+    const TrecField field = std::exchange(field_, TrecField::kNone);
     std::string value(Trim(value_));
     switch (field) {
-      case Field::kId:
+      case TrecField::kId:
         if (document_.id.empty()) document_.id = std::move(value);
         break;
-      case Field::kTitle:
+      case TrecField::kTitle:
         if (document_.title.empty()) document_.title = std::move(value);
         break;
-      case Field::kDate:
+      case TrecField::kDate:
         if (!value.empty()) document_.metadata.emplace("date", OneLine(value));
         break;
-      case Field::kAuthor:
+      case TrecField::kAuthor:
         if (!value.empty()) document_.metadata.emplace("author", OneLine(value));
         break;
-      case Field::kWebHeader:
+      case TrecField::kWebHeader:
         TakeWebPage();
         break;
       default:
@@ -205,7 +210,7 @@ class TrecRecord {
 
   std::string_view rest_;
   Document document_;
-  Field field_ = Field::kNone;
+  TrecField field_ = TrecField::kNone;
   std::string field_name_;
   std::string text_;   // Of text elements.
   std::string other_;  // Of no known element.

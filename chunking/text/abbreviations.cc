@@ -22,7 +22,7 @@ constexpr std::string_view kConnectives[] = {"approx", "ca", "cf",   "e.g", "eg"
                                              "i.e",    "ie", "resp", "v",   "viz", "vs"};
 
 // Before a number or label ("Fig. 3", "No. 7", "Eq. (2)", "Tab. A"), months included.
-constexpr std::string_view kReferences[] = {
+constexpr std::string_view kReferenceWords[] = {
     "alg", "app",  "apr", "art",  "aug", "bd",   "ch",   "chap", "cl",   "dec", "def",  "ed",
     "eq",  "eqn",  "eqs", "ex",   "feb", "fig",  "figs", "jan",  "jul",  "jun", "lem",  "mar",
     "no",  "nos",  "nov", "nr",   "nrs", "oct",  "op",   "p",    "para", "pp",  "prop", "pt",
@@ -58,7 +58,7 @@ template <size_t kSize>
 constexpr bool IsSorted(const std::string_view (&words)[kSize]) {
   return std::is_sorted(std::begin(words), std::end(words));
 }
-static_assert(IsSorted(kTitles) && IsSorted(kConnectives) && IsSorted(kReferences) &&
+static_assert(IsSorted(kTitles) && IsSorted(kConnectives) && IsSorted(kReferenceWords) &&
               IsSorted(kAmbiguous) && IsSorted(kOpeners));
 
 template <size_t kSize>
@@ -156,7 +156,7 @@ bool FullStopAbbreviates(std::string_view before, std::string_view after) {
     // "St." and "Dr." end street names as well.
     return !((lower == "st" || lower == "dr") && OpensSentence(after));
   }
-  if (Contains(kReferences, lower)) return IsLabel(after);
+  if (Contains(kReferenceWords, lower)) return IsLabel(after);
   if (lower == "al") {  // "et al. (2010)"
     return !after.empty() &&
            (after.front() == '(' || after.front() == '[' || IsDigit(after.front()));

@@ -16,6 +16,9 @@
 
 namespace cairn::chunking {
 
+inline constexpr size_t kMaxAddedTokens = 100'000;
+inline constexpr uint32_t kMaxTokenId = 0x7FFFFFFF;
+
 // The flags are those of tokenizer.json.
 struct AddedToken {
   std::string content;

@@ -112,7 +112,7 @@ std::string_view WithoutPossessive(std::string_view word) {
   return word;
 }
 
-bool IsAscii(std::string_view text) {
+bool HasOnlyAscii(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
                      [](char c) { return static_cast<uint8_t>(c) < 0x80; });
 }
@@ -126,7 +126,7 @@ class EnglishAnalyzer final : public Analyzer {
       const std::string_view word =
           WithoutPossessive(text.substr(token.begin, token.end - token.begin));
       if (word.empty()) continue;
-      if (IsAscii(word)) {
+      if (HasOnlyAscii(word)) {
         AnalyzeAscii(word, &(*context).cache, sink);
       } else {
         AnalyzeUnicode(word, &*context, sink);

@@ -11,7 +11,7 @@ namespace cairn::chunking {
 namespace {
 
 // Longer tokens are not looked up as whole words.
-constexpr size_t kLongestWhole = 64;
+constexpr size_t kLongestWord = 64;
 
 // The end of the word at `begin`: before the first mark that follows another character.
 size_t MarkedWordEnd(std::string_view text, size_t begin, size_t end) {
@@ -44,7 +44,7 @@ void CharacterPairModel::FindWholeWords() {
   Work work(0);
   vocabulary_.tokens.ForEach([&](std::string_view token, uint32_t id) {
     if (MarkedWordEnd(token, 0, token.size()) != token.size()) splits_at_marks_ = false;
-    if (token.size() > kLongestWhole) return;
+    if (token.size() > kLongestWord) return;
     EncodeWord(token, &work);
     if (work.symbols.size() != 1 || work.symbols[0].id != id) return;
     if (whole_.size() <= id) whole_.resize(size_t{id} + 1);
@@ -136,7 +136,7 @@ void CharacterPairModel::Encode(const AlignedText& text, size_t begin, size_t en
     const size_t word_end = splits_at_marks_ ? MarkedWordEnd(all, begin, end) : end;
     const std::string_view word = all.substr(begin, word_end - begin);
     const uint32_t whole =
-        word.size() > kLongestWhole ? Vocabulary::kNone : vocabulary_.tokens.Find(word);
+        word.size() > kLongestWord ? Vocabulary::kNone : vocabulary_.tokens.Find(word);
     if (whole < whole_.size() && whole_[whole]) {
       AddToken(whole, text.begin[begin], text.end[word_end - 1], tokens);
       fuse = false;

@@ -12,13 +12,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "chunking/strings.h"
 #include "chunking/text/vocabulary.h"
 #include "simdjson.h"
 
 namespace cairn::chunking {
-
-// Abseil's string_view may be a type of its own, which std::string_view does not convert to.
-inline absl::string_view AbslView(std::string_view text) { return {text.data(), text.size()}; }
 
 // `text` fit for an error message: control characters and what is not UTF-8 escaped, and cut where
 // it is long.

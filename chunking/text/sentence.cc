@@ -66,7 +66,7 @@ SentenceClass Classify(char32_t code_point) {
 }
 
 // The same as Classify for ASCII.
-constexpr std::array<uint8_t, 128> MakeAsciiClasses() {
+constexpr std::array<uint8_t, 128> MakeAsciiSentenceClasses() {
   std::array<uint8_t, 128> classes{};
   for (int c = 'a'; c <= 'z'; ++c) {
     classes[c] = kLower;
@@ -83,7 +83,7 @@ constexpr std::array<uint8_t, 128> MakeAsciiClasses() {
   classes['!'] = classes['?'] = kTerminator;
   return classes;
 }
-constexpr std::array<uint8_t, 128> kAsciiClasses = MakeAsciiClasses();
+constexpr std::array<uint8_t, 128> kAsciiSentenceClasses = MakeAsciiSentenceClasses();
 
 // Whether a sentence may end at a byte of this value, or at a character that begins with it.
 constexpr std::array<bool, 256> MakeStops() {
@@ -136,7 +136,7 @@ class Splitter {
   Char At(size_t at) const {
     if (at >= text_.size()) return {};
     const uint8_t byte = static_cast<uint8_t>(text_[at]);
-    if (byte < 0x80) return {static_cast<SentenceClass>(kAsciiClasses[byte]), 1};
+    if (byte < 0x80) return {static_cast<SentenceClass>(kAsciiSentenceClasses[byte]), 1};
     const DecodedCodePoint c = DecodeUtf8(text_.data() + at, text_.data() + text_.size());
     return {Classify(c.value), c.size};
   }

@@ -26,7 +26,7 @@ AlignedText Slice(const AlignedText& from, size_t begin, size_t end) {
 namespace {
 
 // ICU counts in int32_t; longer texts are composed in pieces of this size.
-constexpr size_t kPieceBytes = size_t{1} << 28;
+constexpr size_t kComposedBytes = size_t{1} << 28;
 
 // Rewrites the text through `append_next(at, out)`, which appends what the character (or run) at
 // `at` becomes and returns the position after it.
@@ -175,7 +175,7 @@ bool IsNfc(std::string_view text) {
   for (const char c : text) largest = std::max(largest, static_cast<uint8_t>(c));
   if (largest < 0xCC) return true;
   const icu::Normalizer2* nfc = Nfc();
-  if (nfc == nullptr || text.size() > kPieceBytes) return false;
+  if (nfc == nullptr || text.size() > kComposedBytes) return false;
   UErrorCode error = U_ZERO_ERROR;
   const icu::StringPiece piece(text.data(), static_cast<int32_t>(text.size()));
   return nfc->isNormalizedUTF8(piece, error) && U_SUCCESS(error);
@@ -211,7 +211,7 @@ void ApplyNfc(AlignedText* text) {
   if (nfc == nullptr || IsNfc(text->text)) return;
   Rewrite(text, [&](size_t at, AlignedText* out) {
     const std::string& all = text->text;
-    size_t end = std::min(all.size(), at + kPieceBytes);
+    size_t end = std::min(all.size(), at + kComposedBytes);
     // A piece ends before a character that interacts with nothing before it; where there is none
     // in 256 MiB, any place is as good.
     for (size_t cut = end; cut < all.size() && cut > at; --cut) {

@@ -11,9 +11,6 @@ namespace {
 
 namespace dom = simdjson::dom;
 
-constexpr size_t kMaxAddedTokens = 100'000;
-constexpr uint32_t kMaxId = 0x7FFFFFFF;
-
 // Reads a token that is a string, or an object with its content.
 absl::Status ReadToken(const dom::object& config, std::string_view key, std::string* out) {
   const std::optional<dom::element> value = Member(config, key);
@@ -39,7 +36,7 @@ absl::Status ReadAdded(const dom::object& config, std::vector<AddedToken>* out) 
   for (const auto [id, value] : *tokens) {
     AddedToken token;
     dom::object object;
-    if (!absl::SimpleAtoi(AbslView(id), &token.id) || token.id > kMaxId ||
+    if (!absl::SimpleAtoi(AbslView(id), &token.id) || token.id > kMaxTokenId ||
         value.get(object) != simdjson::SUCCESS) {
       return Bad("\"added_tokens_decoder\" has no token for \"", id, "\"");
     }

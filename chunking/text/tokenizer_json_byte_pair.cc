@@ -137,15 +137,15 @@ absl::StatusOr<Splitting> ReadSplitting(const dom::object& root) {
 }
 
 // The settings of a BPE model.
-struct Settings {
+struct BytePairSettings {
   std::optional<uint32_t> unknown_id;
   bool fuse_unknown = false;
   bool byte_fallback = false;
   bool ignore_merges = false;
 };
 
-absl::StatusOr<Settings> ReadSettings(const dom::object& model) {
-  Settings read;
+absl::StatusOr<BytePairSettings> ReadSettings(const dom::object& model) {
+  BytePairSettings read;
   double dropout = 0;
   std::string prefix, suffix, unknown;
   absl::Status status = ReadOptional(model, "dropout", "a number", &dropout);
@@ -246,7 +246,7 @@ absl::Status ReadSpecial(const TokenizerJson& file, size_t size, Find find,
 }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadByteLevel(const TokenizerJson& file,
-                                                         const Settings& settings,
+                                                         const BytePairSettings& settings,
                                                          Splitting splitting) {
   ByteLevelDescription read;
   // Tokens outside the alphabet are only found as added tokens.
@@ -310,7 +310,7 @@ absl::StatusOr<bool> DecoderStrips(const dom::object& root, const Splitting& spl
 }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadCharacterLevel(const TokenizerJson& file,
-                                                              const Settings& settings,
+                                                              const BytePairSettings& settings,
                                                               Splitting splitting) {
   SentencePieceDescription read;
   CharacterPairVocabulary vocabulary;
@@ -356,7 +356,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> LoadCharacterLevel(const TokenizerJso
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadBytePairJson(const TokenizerJson& file) {
-  const absl::StatusOr<Settings> settings = ReadSettings(file.model);
+  const absl::StatusOr<BytePairSettings> settings = ReadSettings(file.model);
   if (!settings.ok()) return settings.status();
   absl::StatusOr<Splitting> splitting = ReadSplitting(file.root);
   if (!splitting.ok()) return splitting.status();

@@ -11,20 +11,18 @@ namespace dom = simdjson::dom;
 
 namespace {
 
-constexpr size_t kMaxAddedTokens = 100'000;
-constexpr uint64_t kMaxId = 0x7FFFFFFF;
 constexpr size_t kMaxProcessors = 16;
 constexpr size_t kMaxReplacementBytes = 64;  // Of a Metaspace.
 
 absl::Status ReadAddedToken(const dom::element& element, AddedToken* token) {
   dom::object object;
   if (element.get(object) != simdjson::SUCCESS) return Bad("an added token must be an object");
-  uint64_t id = kMaxId + 1;
+  uint64_t id = kMaxTokenId + 1;
   absl::Status status = ReadOptional(object, "id", "a non-negative integer", &id);
   if (status.ok()) status = ReadAddedTokenFlags(object, token);
   if (!status.ok()) return status;
   if (token->content.empty()) return Bad("an added token has no \"content\"");
-  if (id > kMaxId) return Bad("added token \"", token->content, "\" has no valid id");
+  if (id > kMaxTokenId) return Bad("added token \"", token->content, "\" has no valid id");
   token->id = static_cast<uint32_t>(id);
   return absl::OkStatus();
 }
@@ -34,9 +32,9 @@ absl::Status ReadProcessorToken(const dom::object& object, std::string_view key,
                                 std::optional<uint32_t>* out) {
   const std::optional<dom::element> value = Member(object, key);
   dom::array pair;
-  uint64_t id = kMaxId + 1;
+  uint64_t id = kMaxTokenId + 1;
   if (!value.has_value() || value->get(pair) != simdjson::SUCCESS ||
-      pair.at(1).get(id) != simdjson::SUCCESS || id > kMaxId) {
+      pair.at(1).get(id) != simdjson::SUCCESS || id > kMaxTokenId) {
     return Bad("\"", key, "\" of the post_processor is not [token, id]");
   }
   *out = static_cast<uint32_t>(id);
@@ -51,8 +49,8 @@ absl::StatusOr<uint32_t> TemplateTokenId(const dom::object& processor, std::stri
   if (!token.ok()) return token.status();
   absl::StatusOr<dom::array> ids = ReadArray(*token, "ids");
   if (!ids.ok()) return ids.status();
-  uint64_t id = kMaxId + 1;
-  if (ids->size() != 1 || ids->at(0).get(id) != simdjson::SUCCESS || id > kMaxId) {
+  uint64_t id = kMaxTokenId + 1;
+  if (ids->size() != 1 || ids->at(0).get(id) != simdjson::SUCCESS || id > kMaxTokenId) {
     return Bad("the post_processor's token \"", name, "\" does not stand for one id");
   }
   return static_cast<uint32_t>(id);

@@ -103,7 +103,7 @@ absl::Status ReadMergesTxt(std::string_view merges, VocabularyDescription* out) 
 }
 
 // Sets what the family of `config` does.
-absl::Status ApplyConfig(const TokenizerConfig& config, VocabularyDescription* out) {
+absl::Status ApplyTokenizerConfig(const TokenizerConfig& config, VocabularyDescription* out) {
   const std::string& name = config.tokenizer_class;
   if (name == "Qwen2Tokenizer") {
     out->pre = "qwen2";
@@ -167,7 +167,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> LoadVocabAndMerges(std::string_view v
   if (!status.ok()) return InFile("merges.txt", status);
   const absl::StatusOr<TokenizerConfig> settings = ReadTokenizerConfig(config);
   if (!settings.ok()) return settings.status();
-  status = ApplyConfig(*settings, &read);
+  status = ApplyTokenizerConfig(*settings, &read);
   if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<Tokenizer>> tokenizer = MakeTokenizer(std::move(read));
   if (!tokenizer.ok()) return InFile("vocab.json and merges.txt", tokenizer.status());

@@ -11,7 +11,7 @@
 namespace cairn::chunking {
 namespace {
 
-bool IsSpace(char32_t c) {
+bool SeparatesWords(char32_t c) {
   return (c >= 0x1C && c <= 0x1F) || u_isUWhiteSpace(static_cast<UChar32>(c)) != 0;
 }
 
@@ -22,7 +22,7 @@ std::vector<size_t> WordEnds(std::string_view utf8) {
   const char* const end = utf8.data() + utf8.size();
   for (const char* p = utf8.data(); p < end;) {
     const DecodedCodePoint c = DecodeUtf8(p, end);
-    const bool space = IsSpace(c.value);
+    const bool space = SeparatesWords(c.value);
     if (in_word && space) ends.push_back(static_cast<size_t>(p - utf8.data()));
     in_word = !space;
     p += c.size;

@@ -4,11 +4,10 @@
 #include <utility>
 
 #include "chunking/text/sentence.h"
+#include "engine/answer/characters.h"
 
 namespace cairn::engine {
 namespace {
-
-constexpr std::string_view kSpaces = " \t\n\r";
 
 bool IsSpace(char c) { return kSpaces.find(c) != std::string_view::npos; }
 

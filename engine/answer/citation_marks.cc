@@ -2,14 +2,14 @@
 
 #include <algorithm>
 
+#include "engine/answer/characters.h"
+
 namespace cairn::engine {
 namespace {
 
 constexpr size_t kMaxMarkBytes = 64;  // A longer bracket is no mark.
 constexpr size_t kMaxDigits = 3;
 constexpr std::string_view kEnDash = "\xE2\x80\x93";
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 bool IsAlphanumeric(char c) {
   return IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

@@ -5,15 +5,9 @@
 #include <utility>
 
 #include "chunking/text/sentence.h"
+#include "engine/answer/characters.h"
 
 namespace cairn::engine {
-namespace {
-
-constexpr std::string_view kSpaces = " \t\n\r";
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
-}  // namespace
 
 absl::flat_hash_set<std::string> NumbersIn(std::string_view text) {
   absl::flat_hash_set<std::string> numbers;

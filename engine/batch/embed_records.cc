@@ -21,12 +21,12 @@ static_assert(std::endian::native == std::endian::little, "rows are written as t
 // Of English, in a subword token.
 constexpr size_t kBytesPerToken = 4;
 
-struct Item {
+struct EmbeddedRecord {
   TextRecord record;
   std::vector<float> vector;
 };
 
-std::string JsonLine(const Item& item) {
+std::string JsonLine(const EmbeddedRecord& item) {
   std::string line = "{\"id\":" + nlohmann::json(item.record.id).dump() + ",\"vector\":[";
   char digits[32];
   for (size_t i = 0; i < item.vector.size(); ++i) {
@@ -37,7 +37,7 @@ std::string JsonLine(const Item& item) {
   return line.append("]}\n");
 }
 
-absl::Status WriteVector(const Item& item, VectorFormat format, std::ostream& out) {
+absl::Status WriteVector(const EmbeddedRecord& item, VectorFormat format, std::ostream& out) {
   if (format == VectorFormat::kJsonl) {
     const std::string line = JsonLine(item);
     out.write(line.data(), static_cast<std::streamsize>(line.size()));
@@ -48,10 +48,11 @@ absl::Status WriteVector(const Item& item, VectorFormat format, std::ostream& ou
   return out ? absl::OkStatus() : absl::DataLossError("cannot write the vectors");
 }
 
-absl::Status EmbedBatch(const Embedder& embedder, TextKind kind, absl::Span<Item* const> batch) {
+absl::Status EmbedBatch(const Embedder& embedder, TextKind kind,
+                        absl::Span<EmbeddedRecord* const> batch) {
   std::vector<std::string_view> texts;
   texts.reserve(batch.size());
-  for (const Item* item : batch) texts.push_back(item->record.text);
+  for (const EmbeddedRecord* item : batch) texts.push_back(item->record.text);
   const size_t dim = embedder.dim();
   std::vector<float> vectors(texts.size() * dim);
   if (absl::Status s = embedder.Embed(kind, texts, absl::MakeSpan(vectors)); !s.ok()) return s;
@@ -70,8 +71,8 @@ absl::Status EmbedRecords(const Embedder& embedder, chunking::ByteSource& in,
                           const EmbedRecordsOptions& options, BatchReport* report) {
   *report = {};
   JsonLines lines(in, name, options.skip_bad);
-  const auto read = [&]() -> absl::StatusOr<std::optional<Item>> {
-    Item item;
+  const auto read = [&]() -> absl::StatusOr<std::optional<EmbeddedRecord>> {
+    EmbeddedRecord item;
     absl::StatusOr<bool> more = lines.Next([&](const nlohmann::json& object) {
       absl::StatusOr<TextRecord> record = ParseTextRecord(object);
       if (record.ok()) item.record = *std::move(record);
@@ -80,12 +81,12 @@ absl::Status EmbedRecords(const Embedder& embedder, chunking::ByteSource& in,
     report->skipped = lines.skipped();
     report->bytes = lines.bytes();
     if (!more.ok()) return more.status();
-    return *more ? std::optional<Item>(std::move(item)) : std::nullopt;
+    return *more ? std::optional<EmbeddedRecord>(std::move(item)) : std::nullopt;
   };
-  const auto work = [&](absl::Span<Item* const> batch) {
+  const auto work = [&](absl::Span<EmbeddedRecord* const> batch) {
     return EmbedBatch(embedder, options.kind, batch);
   };
-  const auto write = [&](Item& item) {
+  const auto write = [&](EmbeddedRecord& item) {
     absl::Status s = WriteVector(item, options.format, out);
     if (!s.ok()) return s;
     item.vector = {};
@@ -97,13 +98,13 @@ absl::Status EmbedRecords(const Embedder& embedder, chunking::ByteSource& in,
   batches.threads = options.threads;
   batches.window_items = options.window;
   const size_t most = embedder.max_tokens();
-  OrderedBatches<Item> run(
+  OrderedBatches<EmbeddedRecord> run(
       batches,
-      [&](const Item& item) {
+      [&](const EmbeddedRecord& item) {
         const size_t tokens = item.record.text.size() / kBytesPerToken + 1;
         return most > 0 ? std::min(tokens, most) : tokens;
       },
-      [&](const Item& item) {
+      [&](const EmbeddedRecord& item) {
         return item.record.text.size() + item.record.id.size() + embedder.dim() * sizeof(float);
       });
   return run.Run(read, work, write, options.cancel);

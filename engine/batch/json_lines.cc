@@ -11,12 +11,12 @@
 namespace cairn::engine {
 namespace {
 
-constexpr size_t kMaxLineBytes = size_t{64} << 20;
+constexpr size_t kMaxRecordBytes = size_t{64} << 20;
 
 }  // namespace
 
 JsonLines::JsonLines(chunking::ByteSource& input, std::string name, bool skip_bad)
-    : lines_(input, kMaxLineBytes), name_(std::move(name)), skip_bad_(skip_bad) {}
+    : lines_(input, kMaxRecordBytes), name_(std::move(name)), skip_bad_(skip_bad) {}
 
 absl::StatusOr<bool> JsonLines::Next(absl::FunctionRef<absl::Status(nlohmann::json)> parse) {
   chunking::LineReader::Line line;

@@ -19,7 +19,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-struct Item {
+struct PassageList {
   Json line;  // "passages" taken out.
   std::string query;
   Json::array_t passages;
@@ -41,7 +41,7 @@ absl::StatusOr<std::string> TextOfPassage(const Json& passage) {
   return context + text->get_ref<const std::string&>();
 }
 
-absl::Status Parse(Json line, Item* item) {
+absl::Status Parse(Json line, PassageList* item) {
   const auto query = line.find("query");
   if (query == line.end()) return absl::InvalidArgumentError("no \"query\"");
   if (!query->is_string()) return absl::InvalidArgumentError("\"query\" is not a string");
@@ -63,7 +63,7 @@ absl::Status Parse(Json line, Item* item) {
   return absl::OkStatus();
 }
 
-absl::Status ScoreList(const Reranker& reranker, Item* item) {
+absl::Status ScoreList(const Reranker& reranker, PassageList* item) {
   const std::vector<std::string_view> texts(item->texts.begin(), item->texts.end());
   std::vector<float> scores(texts.size());
   if (!texts.empty()) {
@@ -95,8 +95,8 @@ absl::Status RerankLists(const Reranker& reranker, chunking::ByteSource& in,
                          const PassageListsOptions& options, BatchReport* report) {
   *report = {};
   JsonLines lines(in, name, options.skip_bad);
-  const auto read = [&]() -> absl::StatusOr<std::optional<Item>> {
-    Item item;
+  const auto read = [&]() -> absl::StatusOr<std::optional<PassageList>> {
+    PassageList item;
     absl::StatusOr<bool> more = lines.Next([&](Json line) {
       item = {};
       return Parse(std::move(line), &item);
@@ -104,15 +104,15 @@ absl::Status RerankLists(const Reranker& reranker, chunking::ByteSource& in,
     report->skipped = lines.skipped();
     report->bytes = lines.bytes();
     if (!more.ok()) return more.status();
-    return *more ? std::optional<Item>(std::move(item)) : std::nullopt;
+    return *more ? std::optional<PassageList>(std::move(item)) : std::nullopt;
   };
-  const auto work = [&](absl::Span<Item* const> batch) {
-    for (Item* item : batch) {
+  const auto work = [&](absl::Span<PassageList* const> batch) {
+    for (PassageList* item : batch) {
       if (absl::Status s = ScoreList(reranker, item); !s.ok()) return s;
     }
     return absl::OkStatus();
   };
-  const auto write = [&](Item& item) -> absl::Status {
+  const auto write = [&](PassageList& item) -> absl::Status {
     out << item.line.dump() << '\n';
     if (!out) return absl::DataLossError("cannot write the passages");
     ++report->records;
@@ -122,9 +122,9 @@ absl::Status RerankLists(const Reranker& reranker, chunking::ByteSource& in,
   // A model's call reads one list, and uses all of the model's threads: one thread here.
   OrderedBatchesOptions batches;
   batches.window_items = 1;
-  OrderedBatches<Item> run(
-      batches, [](const Item& item) { return item.texts.size(); },
-      [](const Item& item) { return item.bytes; });
+  OrderedBatches<PassageList> run(
+      batches, [](const PassageList& item) { return item.texts.size(); },
+      [](const PassageList& item) { return item.bytes; });
   return run.Run(read, work, write, options.cancel);
 }
 

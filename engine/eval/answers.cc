@@ -14,15 +14,15 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMaxLineBytes = size_t{1} << 24;
+constexpr size_t kMaxAnswerLineBytes = size_t{1} << 24;
 
-absl::Status Fault(const char* key, const char* what) {
+absl::Status MemberFault(const char* key, const char* what) {
   return absl::InvalidArgumentError(absl::StrCat("member \"", key, "\" is missing or ", what));
 }
 
 absl::Status ReadString(const json& object, const char* key, std::string* value) {
   const auto found = object.find(key);
-  if (found == object.end() || !found->is_string()) return Fault(key, "not a string");
+  if (found == object.end() || !found->is_string()) return MemberFault(key, "not a string");
   *value = *found->get_ptr<const json::string_t*>();
   return absl::OkStatus();
 }
@@ -30,7 +30,7 @@ absl::Status ReadString(const json& object, const char* key, std::string* value)
 absl::Status ReadPosition(const json& object, const char* key, uint64_t* value) {
   const auto found = object.find(key);
   if (found == object.end() || !found->is_number_unsigned()) {
-    return Fault(key, "not an unsigned integer");
+    return MemberFault(key, "not an unsigned integer");
   }
   *value = *found->get_ptr<const json::number_unsigned_t*>();
   return absl::OkStatus();
@@ -38,9 +38,10 @@ absl::Status ReadPosition(const json& object, const char* key, uint64_t* value) 
 
 absl::Status ReadStrings(const json& object, const char* key, std::vector<std::string>* values) {
   const auto found = object.find(key);
-  if (found == object.end() || !found->is_array()) return Fault(key, "not an array of strings");
+  if (found == object.end() || !found->is_array())
+    return MemberFault(key, "not an array of strings");
   for (const json& value : *found) {
-    if (!value.is_string()) return Fault(key, "not an array of strings");
+    if (!value.is_string()) return MemberFault(key, "not an array of strings");
     values->push_back(*value.get_ptr<const json::string_t*>());
   }
   return absl::OkStatus();
@@ -50,9 +51,9 @@ absl::Status ReadStrings(const json& object, const char* key, std::vector<std::s
 template <typename Read>
 absl::Status ReadObjects(const json& object, const char* key, Read read) {
   const auto found = object.find(key);
-  if (found == object.end() || !found->is_array()) return Fault(key, "not an array");
+  if (found == object.end() || !found->is_array()) return MemberFault(key, "not an array");
   for (const json& value : *found) {
-    if (!value.is_object()) return Fault(key, "has something else than objects");
+    if (!value.is_object()) return MemberFault(key, "has something else than objects");
     if (absl::Status s = read(value); !s.ok()) return s;
   }
   return absl::OkStatus();
@@ -73,7 +74,7 @@ absl::Status ReadSentence(const json& object, AnsweredSentence* sentence) {
   if (!status.ok()) return status;
   const auto supported = object.find("supported");
   if (supported == object.end() || !supported->is_boolean()) {
-    return Fault("supported", "neither true nor false");
+    return MemberFault("supported", "neither true nor false");
   }
   sentence->supported = *supported->get_ptr<const json::boolean_t*>();
   return ReadObjects(object, "citations", [&](const json& citation) {
@@ -94,14 +95,14 @@ absl::Status ReadRecord(const json& object, AnswerRecord* record) {
 absl::Status ReadRecord(const json& object, GoldAnswer* gold) {
   absl::Status status = ReadString(object, object.contains("_id") ? "_id" : "id", &gold->id);
   if (status.ok()) status = ReadStrings(object, "answers", &gold->answers);
-  if (status.ok() && gold->answers.empty()) status = Fault("answers", "empty");
+  if (status.ok() && gold->answers.empty()) status = MemberFault("answers", "empty");
   if (status.ok()) status = ReadStrings(object, "gold", &gold->gold);
   return status;
 }
 
 template <typename Record>
 absl::StatusOr<std::vector<Record>> ReadRecords(std::istream& in, std::string_view name) {
-  LineReader reader(in, name, kMaxLineBytes);
+  LineReader reader(in, name, kMaxAnswerLineBytes);
   std::vector<Record> records;
   absl::flat_hash_set<std::string> ids;
   std::string_view line;

@@ -14,7 +14,9 @@ namespace {
 
 constexpr size_t kReadBytes = size_t{1} << 18;
 
-bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f'; }
+bool SeparatesFields(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
+}
 
 }  // namespace
 
@@ -85,10 +87,10 @@ size_t SplitFields(std::string_view line, absl::Span<std::string_view> fields) {
   size_t count = 0;
   size_t i = 0;
   while (count < fields.size()) {
-    while (i < line.size() && IsSpace(line[i])) ++i;
+    while (i < line.size() && SeparatesFields(line[i])) ++i;
     if (i == line.size()) break;
     const size_t start = i;
-    while (i < line.size() && !IsSpace(line[i])) ++i;
+    while (i < line.size() && !SeparatesFields(line[i])) ++i;
     fields[count++] = line.substr(start, i - start);
   }
   return count;

@@ -143,7 +143,8 @@ absl::string_view NumberFault(const MeasureInfo& info, double value) {
   return "";
 }
 
-absl::Status Fault(std::string_view argument, absl::string_view part, absl::string_view reason) {
+absl::Status MeasureFault(std::string_view argument, absl::string_view part,
+                          absl::string_view reason) {
   return absl::InvalidArgumentError(
       absl::StrCat("measure \"", AbslView(argument), "\": \"", part, "\" ", reason));
 }
@@ -152,10 +153,11 @@ absl::Status ParseNumbers(std::string_view argument, MeasureSpec& spec) {
   spec.values.clear();
   for (const absl::string_view part : absl::StrSplit(spec.text, ',')) {
     double value = 0;
-    if (!absl::SimpleAtod(part, &value)) return Fault(argument, part, "is not a number");
+    if (!absl::SimpleAtod(part, &value)) return MeasureFault(argument, part, "is not a number");
     const absl::string_view fault = NumberFault(*spec.info, value);
-    if (!fault.empty()) return Fault(argument, part, fault);
-    if (spec.values.size() == kMaxParameters) return Fault(argument, part, "is one too many");
+    if (!fault.empty()) return MeasureFault(argument, part, fault);
+    if (spec.values.size() == kMaxParameters)
+      return MeasureFault(argument, part, "is one too many");
     spec.values.push_back(value);
   }
   if (MakesColumns(*spec.info)) {
@@ -165,11 +167,12 @@ absl::Status ParseNumbers(std::string_view argument, MeasureSpec& spec) {
   const std::string_view name = spec.info->name;
   const size_t wanted = name == "utility" ? 4 : name == "set_F" || name == "relstring" ? 1 : 0;
   if (wanted > 0 && spec.values.size() != wanted) {
-    return Fault(argument, spec.text, absl::StrCat("must be ", wanted, " number(s)"));
+    return MeasureFault(argument, spec.text, absl::StrCat("must be ", wanted, " number(s)"));
   }
   if (name == "utility" && spec.values[3] != 0) {
-    return Fault(argument, spec.text,
-                 "weighs documents neither relevant nor retrieved, whose number is not known");
+    return MeasureFault(
+        argument, spec.text,
+        "weighs documents neither relevant nor retrieved, whose number is not known");
   }
   return absl::OkStatus();
 }
@@ -182,9 +185,9 @@ absl::Status ParseGains(std::string_view argument, MeasureSpec& spec) {
     double gain = 0;
     if (!absl::SimpleAtoi(sides.first, &level) || level < 0 ||
         !absl::SimpleAtod(sides.second, &gain) || !std::isfinite(gain) || gain < 0) {
-      return Fault(argument, part, "is not LEVEL=GAIN with numbers from 0");
+      return MeasureFault(argument, part, "is not LEVEL=GAIN with numbers from 0");
     }
-    if (spec.gains.size() == kMaxParameters) return Fault(argument, part, "is one too many");
+    if (spec.gains.size() == kMaxParameters) return MeasureFault(argument, part, "is one too many");
     spec.gains.emplace_back(level, gain);
   }
   return absl::OkStatus();
@@ -199,7 +202,7 @@ absl::StatusOr<MeasureSpec> ParseWithParameters(std::string_view argument, const
   absl::Status parsed;
   switch (info.parameters) {
     case Parameters::kNone:
-      return Fault(argument, AbslView(text), "is a parameter, and this measure has none");
+      return MeasureFault(argument, AbslView(text), "is a parameter, and this measure has none");
     case Parameters::kGains:
       parsed = ParseGains(argument, spec);
       break;

@@ -11,7 +11,7 @@
 namespace cairn::engine {
 namespace {
 
-constexpr size_t kMaxLineBytes = size_t{1} << 24;
+constexpr size_t kMaxTopicLineBytes = size_t{1} << 24;
 
 absl::Status ParseTsvTopic(const LineReader& reader, std::string_view line, Topic& topic) {
   const size_t tab = line.find('\t');
@@ -44,7 +44,7 @@ absl::Status ParseJsonTopic(const LineReader& reader, std::string_view line, Top
 }  // namespace
 
 absl::StatusOr<std::vector<Topic>> ReadTopics(std::istream& in, std::string_view name) {
-  LineReader reader(in, name, kMaxLineBytes);
+  LineReader reader(in, name, kMaxTopicLineBytes);
   std::vector<Topic> topics;
   absl::flat_hash_set<std::string> ids;
   bool is_json = false;

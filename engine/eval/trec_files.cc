@@ -18,7 +18,7 @@
 namespace cairn::engine {
 namespace {
 
-constexpr size_t kMaxLineBytes = size_t{1} << 20;
+constexpr size_t kMaxTrecLineBytes = size_t{1} << 20;
 
 // Lists of entries by key, each with the line it came from. Files are mostly in the order of their
 // topics, so the key of the line before is tried first.
@@ -222,7 +222,7 @@ void SortRun(TrecRun& run) {
 }
 
 absl::StatusOr<TrecRun> ReadRun(std::istream& in, std::string_view name) {
-  LineReader reader(in, name, kMaxLineBytes);
+  LineReader reader(in, name, kMaxTrecLineBytes);
   EntryLists<ScoredDocument> collected;
   TrecRun run;
   std::string_view line;
@@ -264,7 +264,7 @@ absl::StatusOr<TrecRun> ReadRunFile(const std::string& path) {
 }
 
 absl::StatusOr<Qrels> ReadQrels(std::istream& in, std::string_view name, QrelsFormat format) {
-  LineReader reader(in, name, kMaxLineBytes);
+  LineReader reader(in, name, kMaxTrecLineBytes);
   QrelsLists collected;
   std::string_view line;
   std::string key;

@@ -22,7 +22,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxViolationsKept = 1000;
-constexpr size_t kMaxLineBytes = size_t{1} << 20;
+constexpr size_t kMaxRunLineBytes = size_t{1} << 20;
 constexpr std::streamsize kMaxFileBytes = std::streamsize{1} << 30;
 
 // The byte where `text` stops being UTF-8.
@@ -38,7 +38,7 @@ std::optional<size_t> InvalidUtf8(std::string_view text) {
   return std::nullopt;
 }
 
-bool IsBlank(std::string_view text) { return chunking::CountWords(text) == 0; }
+bool HasNoWords(std::string_view text) { return chunking::CountWords(text) == 0; }
 
 class Validator {
  public:
@@ -50,8 +50,8 @@ class Validator {
   void CheckLine(std::string_view line) {
     ++line_;
     ++report_.answers;
-    if (line.size() > kMaxLineBytes) {
-      return Refuse("the line is longer than ", kMaxLineBytes, " bytes");
+    if (line.size() > kMaxRunLineBytes) {
+      return Refuse("the line is longer than ", kMaxRunLineBytes, " bytes");
     }
     if (line.find_first_not_of(" \t\r") == std::string_view::npos)
       return Refuse("the line is empty");
@@ -105,7 +105,7 @@ class Validator {
     const auto* const value = found->get_ptr<const json::string_t*>();
     if (value == nullptr) {
       Refuse("\"", key, "\" is not a string");
-    } else if (IsBlank(*value)) {
+    } else if (HasNoWords(*value)) {
       Refuse("\"", key, "\" is empty");
     } else if (value->find('\0') != std::string::npos) {
       Refuse("\"", key, "\" contains a NUL");
@@ -190,7 +190,7 @@ class Validator {
       const auto* const id = (*references)[i].get_ptr<const json::string_t*>();
       if (id == nullptr) {
         Refuse("reference ", i, " is not a string");
-      } else if (IsBlank(*id)) {
+      } else if (HasNoWords(*id)) {
         Refuse("reference ", i, " is empty");
       } else if (id->find('\0') != std::string::npos) {
         Refuse("reference ", i, " contains a NUL");

@@ -13,7 +13,7 @@ const char* const kTrecRagNoAnswer = "No answer was found in the documents.";
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 // The sentences that fit, and the number of their words.
 std::vector<AnsweredSentence> Fit(const AnswerRecord& answer, size_t* words) {
@@ -42,7 +42,7 @@ std::vector<AnsweredSentence> Fit(const AnswerRecord& answer, size_t* words) {
 }
 
 // Positions among the references, which grow as far as they may.
-Json Positions(const AnsweredSentence& sentence, std::vector<std::string>* references) {
+OrderedJson Positions(const AnsweredSentence& sentence, std::vector<std::string>* references) {
   std::vector<size_t> positions;
   for (const AnsweredCitation& citation : sentence.citations) {
     const auto found = std::find(references->begin(), references->end(), citation.document);
@@ -63,12 +63,12 @@ Json Positions(const AnsweredSentence& sentence, std::vector<std::string>* refer
 std::string TrecRagLine(const AnswerRecord& answer, const TrecRagRun& run) {
   size_t words = 0;
   std::vector<std::string> references;
-  Json sentences = Json::array();
+  OrderedJson sentences = OrderedJson::array();
   for (const AnsweredSentence& sentence : Fit(answer, &words)) {
-    Json citations = Positions(sentence, &references);
+    OrderedJson citations = Positions(sentence, &references);
     sentences.push_back({{"text", sentence.text}, {"citations", std::move(citations)}});
   }
-  Json line;
+  OrderedJson line;
   if (run.format == TrecRagFormat::k2024) {
     line["run_id"] = run.run_id;
     line["topic_id"] = answer.id;
@@ -83,7 +83,7 @@ std::string TrecRagLine(const AnswerRecord& answer, const TrecRagRun& run) {
     line["references"] = references;
   }
   line["answer"] = std::move(sentences);
-  return line.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return line.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 }  // namespace cairn::engine

@@ -11,7 +11,7 @@
 namespace cairn::engine {
 namespace {
 
-constexpr size_t kMaxLineBytes = size_t{1} << 20;
+constexpr size_t kMaxScoreLineBytes = size_t{1} << 20;
 
 bool ParseFinite(std::string_view text, double& value) {
   return absl::SimpleAtod(AbslView(text), &value) && std::isfinite(value);
@@ -20,7 +20,7 @@ bool ParseFinite(std::string_view text, double& value) {
 }  // namespace
 
 absl::StatusOr<ZScores> ReadZScores(std::istream& in, std::string_view name) {
-  LineReader reader(in, name, kMaxLineBytes);
+  LineReader reader(in, name, kMaxScoreLineBytes);
   ZScores z_scores;
   std::string_view line;
   std::array<std::string_view, 4> fields;

@@ -5,7 +5,7 @@
 namespace cairn::engine {
 namespace {
 
-double Seconds(GenerationClock::time_point from, GenerationClock::time_point to) {
+double SecondsBetween(GenerationClock::time_point from, GenerationClock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
@@ -112,12 +112,12 @@ void ActiveSequence::Report(const SampledToken* token, std::string text, FinishR
   if (request_.on_event) request_.on_event({id_, token, text, finish});
   if (finish == FinishReason::kNone) return;
   const GenerationClock::time_point now = GenerationClock::now();
-  output_.wait_seconds = Seconds(submitted_, started_ ? first_pass_ : now);
+  output_.wait_seconds = SecondsBetween(submitted_, started_ ? first_pass_ : now);
   if (!output_.ids.empty()) {
-    output_.prefill_seconds = Seconds(first_pass_, first_token_);
-    output_.decode_seconds = Seconds(first_token_, now);
+    output_.prefill_seconds = SecondsBetween(first_pass_, first_token_);
+    output_.decode_seconds = SecondsBetween(first_token_, now);
   } else if (started_) {
-    output_.prefill_seconds = Seconds(first_pass_, now);
+    output_.prefill_seconds = SecondsBetween(first_pass_, now);
   }
   if (request_.on_finish) request_.on_finish(std::move(output_));
 }

@@ -44,7 +44,7 @@ using Place = ChatFamily::SystemPlace;
 using Trim = ChatFamily::Trim;
 
 // As Hugging Face's model repositories have them.
-constexpr ChatFamily kFamilies[] = {
+constexpr ChatFamily kChatFamilies[] = {
     {.name = "chatml",  // Qwen 1.5 to 3, SmolLM, Yi
      .system = {"<|im_start|>system\n", "<|im_end|>\n"},
      .user = {"<|im_start|>user\n", "<|im_end|>\n"},
@@ -149,9 +149,9 @@ constexpr ChatFamily kFamilies[] = {
 constexpr std::string_view kUnfit = "unfit";  // No family's name.
 
 const ChatFamily* FindFamily(std::string_view name) {
-  const auto* const found = std::find_if(std::begin(kFamilies), std::end(kFamilies),
+  const auto* const found = std::find_if(std::begin(kChatFamilies), std::end(kChatFamilies),
                                          [&](const ChatFamily& f) { return f.name == name; });
-  return found == std::end(kFamilies) ? nullptr : found;
+  return found == std::end(kChatFamilies) ? nullptr : found;
 }
 
 bool Contains(std::string_view text, std::string_view part) {
@@ -343,7 +343,7 @@ absl::StatusOr<ChatTemplate> ChatTemplate::ByName(std::string_view name,
 
 std::string ChatTemplate::Names() {
   std::string names;
-  for (const ChatFamily& family : kFamilies) {
+  for (const ChatFamily& family : kChatFamilies) {
     absl::StrAppend(&names, names.empty() ? "" : ", ", std::string(family.name));
   }
   return names;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kMaxLogprobs = 1000;
 
-size_t PagesFor(size_t tokens) { return (tokens + kKvPageTokens - 1) / kKvPageTokens; }
+size_t PagesOf(size_t tokens) { return (tokens + kKvPageTokens - 1) / kKvPageTokens; }
 
 }  // namespace
 
@@ -58,7 +58,7 @@ absl::Status Scheduler::Check(const GenerationRequest& request) const {
     return fault("the prompt has ", length, " tokens, which leaves no room for an answer in the ",
                  model_->context_length(), " of the model's context");
   }
-  const size_t pages = PagesFor(length + MaxTokens(length, options) - 1);
+  const size_t pages = PagesOf(length + MaxTokens(length, options) - 1);
   if (pages > pool_->max_pages()) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "a prompt of ", length, " tokens and an answer of up to ", MaxTokens(length, options),
@@ -271,9 +271,9 @@ bool Scheduler::SharesWhatIsBeingComputed(const ActiveSequence& sequence,
 // Whether the pool holds the whole sequence and a token more, beside what those under way have yet
 // to compute. Cached pages count as free, except those that the sequence itself begins with.
 bool Scheduler::HasRoomFor(const ActiveSequence& sequence, size_t known_pages) const {
-  size_t wanted = PagesFor(sequence.tokens().size() + 1);
+  size_t wanted = PagesOf(sequence.tokens().size() + 1);
   for (const auto& [id, other] : running_) {
-    const size_t pages = PagesFor(other->tokens().size() + 1);
+    const size_t pages = PagesOf(other->tokens().size() + 1);
     wanted += pages - std::min(pages, other->kv.pages().size());
   }
   const size_t free = pool_->max_pages() - pool_->pages_in_use();
@@ -285,7 +285,7 @@ bool Scheduler::HasRoomFor(const ActiveSequence& sequence, size_t known_pages) c
 absl::Status Scheduler::Reserve(ActiveSequence* sequence, size_t tokens) {
   absl::Status status = sequence->kv.Reserve(tokens);
   while (absl::IsResourceExhausted(status) && cache_ != nullptr &&
-         cache_->Evict(PagesFor(tokens) + 1) > 0) {
+         cache_->Evict(PagesOf(tokens) + 1) > 0) {
     status = sequence->kv.Reserve(tokens);
   }
   return status;

@@ -10,7 +10,7 @@ namespace cairn::engine {
 namespace {
 
 constexpr size_t kMaxStrings = 64;
-constexpr size_t kMaxBytes = 1024;
+constexpr size_t kMaxStopStringBytes = 1024;
 
 bool IsUtf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
@@ -31,9 +31,9 @@ absl::Status CheckStopStrings(const std::vector<std::string>& strings) {
   }
   for (const std::string& s : strings) {
     if (s.empty()) return absl::InvalidArgumentError("a stop string is empty");
-    if (s.size() > kMaxBytes) {
+    if (s.size() > kMaxStopStringBytes) {
       return absl::InvalidArgumentError(
-          absl::StrCat("a stop string has ", s.size(), " bytes, more than ", kMaxBytes));
+          absl::StrCat("a stop string has ", s.size(), " bytes, more than ", kMaxStopStringBytes));
     }
     if (!IsUtf8(s)) return absl::InvalidArgumentError("a stop string is not UTF-8");
   }

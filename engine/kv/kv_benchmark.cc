@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -16,20 +15,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/kv/reuse_policy.h"
+#include "engine/model/benchmark_clock.h"
 #include "engine/model/kv_cache.h"
 #include "engine/model/model_synthesis.h"
 
 namespace cairn::engine {
 namespace {
 
-constexpr double kUsualShare = 0.15;
 constexpr double kCacheCraftShare = 0.30;  // What the paper needs for the base's quality.
-constexpr size_t kCacheCraftLayers = 4;
 constexpr size_t kNoTier = SIZE_MAX;
-
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 class MemoryTier final : public ChunkTier {
  public:

@@ -10,7 +10,6 @@
 namespace cairn::engine {
 namespace {
 
-constexpr float kLargestHalf = 65504.0f;
 constexpr float kLargestScaled = 1e30f;  // Far from where 127 steps of it overflow.
 
 // Finite, and at most `largest` either way.
@@ -43,7 +42,7 @@ void EncodeToken(KvEncoding encoding, const KvShape& shape, const float* from, s
   }
   if (encoding == KvEncoding::kF16) {
     for (size_t i = 0; i < width; ++i) {
-      const uint16_t half = kernels::FloatToHalf(Bounded(from[i], kLargestHalf));
+      const uint16_t half = kernels::FloatToHalf(Bounded(from[i], kernels::kLargestHalf));
       std::memcpy(to + i * 2, &half, 2);
     }
     return;

@@ -6,7 +6,7 @@
 namespace cairn::engine {
 namespace {
 
-constexpr std::array<std::pair<KvSource, std::string_view>, 4> kNames = {{
+constexpr std::array<std::pair<KvSource, std::string_view>, 4> kSourceNames = {{
     {KvSource::kIsolated, "isolated"},
     {KvSource::kPreface, "preface"},
     {KvSource::kDocument, "document"},
@@ -16,14 +16,14 @@ constexpr std::array<std::pair<KvSource, std::string_view>, 4> kNames = {{
 }  // namespace
 
 std::string_view KvSourceName(KvSource source) {
-  for (const auto& [known, name] : kNames) {
+  for (const auto& [known, name] : kSourceNames) {
     if (known == source) return name;
   }
   return "unknown";
 }
 
 std::optional<KvSource> ParseKvSource(std::string_view name) {
-  for (const auto& [source, known] : kNames) {
+  for (const auto& [source, known] : kSourceNames) {
     if (known == name) return source;
   }
   return std::nullopt;

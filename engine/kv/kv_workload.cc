@@ -1,7 +1,6 @@
 #include "engine/kv/kv_workload.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 #include <random>
@@ -12,16 +11,13 @@
 #include "engine/kv/blender.h"
 #include "engine/kv/reuse_policy.h"
 #include "engine/kv/scratch_kv_store.h"
+#include "engine/model/benchmark_clock.h"
 #include "engine/model/kv_cache.h"
 
 namespace cairn::engine {
 namespace {
 
 constexpr size_t kWindows = 4;
-
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 double Median(std::vector<double> values) {
   std::sort(values.begin(), values.end());

@@ -9,7 +9,6 @@
 namespace cairn::engine {
 namespace {
 
-constexpr double kUsualShare = 0.15;
 constexpr double kShares[] = {0.05, 0.10, 0.15, 0.25, 0.50};
 constexpr double kFewShares[] = {0.05, 0.15, 0.50};
 

@@ -14,7 +14,6 @@
 namespace cairn::engine {
 namespace {
 
-constexpr size_t kCacheCraftLayers = 4;
 constexpr size_t kDocumentsKept = 96;
 
 // log of softmax(logits).

@@ -19,7 +19,7 @@
 namespace cairn::engine {
 namespace {
 
-constexpr size_t kMostTokens = 300;
+constexpr size_t kMostGateTokens = 300;
 constexpr size_t kLeastTokens = 32;
 
 double Difference(absl::Span<const float> a, absl::Span<const float> b) {
@@ -46,7 +46,7 @@ class Gates {
  public:
   Gates(Decoder* decoder, KvPool* pool, const std::function<bool()>& is_cancelled)
       : decoder_(decoder), pool_(pool), is_cancelled_(is_cancelled) {
-    const size_t tokens = std::min(kMostTokens, decoder->context_length());
+    const size_t tokens = std::min(kMostGateTokens, decoder->context_length());
     const size_t vocabulary = decoder->vocabulary_size();
     preface_ = SomeTokens(tokens / 16, vocabulary, 1);
     for (uint32_t c = 0; c < 3; ++c) {  // Of uneven lengths.
@@ -182,7 +182,7 @@ absl::StatusOr<ReuseGateReport> RunReuseGates(Decoder* decoder,
     return absl::InvalidArgumentError(
         absl::StrCat("a context of ", decoder->context_length(), " tokens is too short to reuse"));
   }
-  const uint64_t pages = 4 * (kMostTokens / kKvPageTokens + 2);
+  const uint64_t pages = 4 * (kMostGateTokens / kKvPageTokens + 2);
   absl::StatusOr<std::unique_ptr<KvPool>> pool =
       KvPool::Create(decoder->kv_layout(), pages * decoder->kv_layout().page_bytes());
   if (!pool.ok()) return pool.status();

@@ -14,7 +14,7 @@
 namespace cairn::engine {
 namespace {
 
-constexpr std::array<std::pair<ReuseMethod, std::string_view>, 8> kNames = {{
+constexpr std::array<std::pair<ReuseMethod, std::string_view>, 8> kMethodNames = {{
     {ReuseMethod::kFull, "full"},
     {ReuseMethod::kReposition, "reposition"},
     {ReuseMethod::kCacheBlend, "cacheblend"},
@@ -244,14 +244,14 @@ class CacheCraftPolicy final : public ReusePolicy {
 }  // namespace
 
 std::string_view ReuseMethodName(ReuseMethod method) {
-  for (const auto& [known, name] : kNames) {
+  for (const auto& [known, name] : kMethodNames) {
     if (known == method) return name;
   }
   return "unknown";
 }
 
 std::optional<ReuseMethod> ParseReuseMethod(std::string_view name) {
-  for (const auto& [method, known] : kNames) {
+  for (const auto& [method, known] : kMethodNames) {
     if (known == name) return method;
   }
   return std::nullopt;

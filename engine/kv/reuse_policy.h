@@ -16,6 +16,11 @@
 
 namespace cairn::engine {
 
+// What the methods' authors found enough: the share of tokens that are computed again, and the
+// layers whose attention Cache-Craft looks at.
+inline constexpr double kUsualShare = 0.15;
+inline constexpr size_t kCacheCraftLayers = 4;
+
 // A chunk's place in a prompt: rows [begin, end), counted from the first token that is not there
 // yet.
 struct BlendChunk {

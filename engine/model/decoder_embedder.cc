@@ -13,20 +13,19 @@
 #include "engine/model/hf_files.h"
 #include "engine/model/kv_cache.h"
 #include "engine/model/model_config.h"
+#include "engine/model/model_file.h"
 #include "engine/model/sentence_transformers.h"
 #include "engine/model/text_pooling.h"
 
 namespace cairn::engine {
 namespace {
 
-constexpr uint64_t kMaxConfigBytes = 16 << 20;
-
 // Longer texts are cut unless the directory says otherwise: states of every token are kept while a
 // text is computed, and a passage is never as long as a language model's context.
 constexpr size_t kDefaultMaxTokens = 8192;
 
 // Part of every fingerprint: changed when the same files come to give other vectors.
-constexpr const char* kFormatTag = "cairn decoder embedder 1";
+constexpr const char* kDecoderFormatTag = "cairn decoder embedder 1";
 
 // A text on its way: its tokens, and its place in the results.
 struct Text {
@@ -48,7 +47,8 @@ class DecoderEmbedder : public Embedder {
         fusion_(fusion),
         fingerprint_(absl::StrCat(checkpoint_->fingerprint(), "-",
                                   static_cast<int>(sentences_.pooling), "-", *sentences_.max_tokens,
-                                  "-", query_prompt_, "-", passage_prompt_, "-", kFormatTag)),
+                                  "-", query_prompt_, "-", passage_prompt_, "-",
+                                  kDecoderFormatTag)),
         dim_(checkpoint_->config().hidden_size),
         decoder_(std::move(decoder)),
         pool_(std::move(pool)) {}

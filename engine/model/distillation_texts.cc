@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint64_t kMaxFileBytes = uint64_t{4} << 30;
 
-bool IsUtf8(std::string_view text) {
+bool IsUtf8Line(std::string_view text) {
   const char* end = text.data() + text.size();
   for (const char* p = text.data(); p < end;) {
     const chunking::DecodedCodePoint c = chunking::DecodeUtf8(p, end);
@@ -38,7 +38,7 @@ absl::Status ReadLines(const std::string& path,
     rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);
     const absl::Status status =
-        IsUtf8(line) ? take(line) : absl::InvalidArgumentError("not valid UTF-8");
+        IsUtf8Line(line) ? take(line) : absl::InvalidArgumentError("not valid UTF-8");
     if (!status.ok()) {
       return absl::Status(status.code(),
                           absl::StrCat(path, ": line ", number, ": ", status.message()));

@@ -9,20 +9,14 @@
 #include "absl/strings/str_join.h"
 #include "engine/model/hf_files.h"
 #include "engine/model/model_config.h"
+#include "engine/model/model_file.h"
 #include "engine/model/weights_fingerprint.h"
 
 namespace cairn::engine {
 namespace {
 
-constexpr uint64_t kMaxConfigBytes = 16 << 20;
-constexpr uint64_t kMaxTokenizerBytes = 256 << 20;
-
 // Part of every fingerprint: changed when the same files come to give other vectors.
-constexpr std::string_view kFormatTag = "cairn encoder 1";
-
-absl::Status In(const std::string& path, const absl::Status& status) {
-  return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
-}
+constexpr std::string_view kEncoderFormatTag = "cairn encoder 1";
 
 HfTensorNames NamesOf(const EncoderConfig& config) {
   HfTensorNames names;
@@ -62,7 +56,7 @@ absl::StatusOr<TokenizerFile> LoadTokenizer(const std::string& directory) {
     TokenizerFile file = {**std::move(bytes), nullptr};
     auto tokenizer = absl::EndsWith(name, ".json") ? chunking::LoadTokenizerJson(file.bytes)
                                                    : chunking::LoadVocabTxt(file.bytes);
-    if (!tokenizer.ok()) return In(directory + name, tokenizer.status());
+    if (!tokenizer.ok()) return AtPath(directory + name, tokenizer.status());
     file.tokenizer = *std::move(tokenizer);
     return file;
   }
@@ -105,19 +99,19 @@ absl::StatusOr<std::unique_ptr<EncoderCheckpoint>> EncoderCheckpoint::Open(
   if (!config_json.ok()) return config_json.status();
   if (!config_json->has_value()) return absl::NotFoundError(config_path + ": missing");
   const auto config = ParseEncoderConfig(**config_json);
-  if (!config.ok()) return In(config_path, config.status());
+  if (!config.ok()) return AtPath(config_path, config.status());
   const auto fusion = ParseFusionAdvice(**config_json);
-  if (!fusion.ok()) return In(config_path, fusion.status());
+  if (!fusion.ok()) return AtPath(config_path, fusion.status());
   auto sentences = ReadSentences(directory, *config);
   if (!sentences.ok()) return sentences.status();
   auto tokenizer = LoadTokenizer(directory);
   if (!tokenizer.ok()) return tokenizer.status();
   absl::Status fits = CheckTokenizer(*tokenizer->tokenizer, *config);
-  if (!fits.ok()) return In(directory, fits);
+  if (!fits.ok()) return AtPath(directory, fits);
   auto weights = HfWeights::Open(directory, NamesOf(*config));
   if (!weights.ok()) return weights.status();
   fits = CheckShapes(*config, *weights);
-  if (!fits.ok()) return In(directory, fits);
+  if (!fits.ok()) return AtPath(directory, fits);
 
   std::unique_ptr<EncoderCheckpoint> checkpoint(
       new EncoderCheckpoint(*config, *std::move(weights)));
@@ -128,8 +122,9 @@ absl::StatusOr<std::unique_ptr<EncoderCheckpoint>> EncoderCheckpoint::Open(
   }
   checkpoint->sentences_ = *std::move(sentences);
   checkpoint->fusion_ = *fusion;
-  checkpoint->fingerprint_ = WeightsFingerprint(
-      kFormatTag, {**config_json, tokenizer->bytes, settings}, checkpoint->weights_.tensors());
+  checkpoint->fingerprint_ =
+      WeightsFingerprint(kEncoderFormatTag, {**config_json, tokenizer->bytes, settings},
+                         checkpoint->weights_.tensors());
   checkpoint->tokenizer_ = std::move(tokenizer->tokenizer);
   return checkpoint;
 }

@@ -14,9 +14,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr uint32_t kMaxLayers = 1000;
+constexpr uint32_t kMaxEncoderLayers = 1000;
 constexpr uint32_t kMaxWidth = 1 << 16;
-constexpr uint32_t kMaxHeadDim = 1024;
+constexpr uint32_t kMaxEncoderHeadDim = 1024;
 constexpr uint32_t kMaxVocabulary = 1 << 24;
 constexpr uint32_t kMaxPositions = 1 << 20;
 constexpr uint32_t kMaxLabels = 1000;
@@ -110,7 +110,7 @@ absl::StatusOr<EncoderConfig> ParseEncoderConfig(std::string_view config_json) {
   }
   EncoderConfig config;
   config.family = *family;
-  config.layers = Count(root, "num_hidden_layers", std::nullopt, kMaxLayers);
+  config.layers = Count(root, "num_hidden_layers", std::nullopt, kMaxEncoderLayers);
   config.hidden_size = Count(root, "hidden_size", std::nullopt, kMaxWidth);
   config.intermediate_size = Count(root, "intermediate_size", std::nullopt, 4 * kMaxWidth);
   config.heads = Count(root, "num_attention_heads", std::nullopt, kMaxWidth);
@@ -127,10 +127,10 @@ absl::StatusOr<EncoderConfig> ParseEncoderConfig(std::string_view config_json) {
     config.first_position = padding < config.positions ? padding + 1 : config.positions;
     if (config.max_tokens() < 3) root.Fail("pad_token_id leaves no positions");
   }
-  if (config.hidden_size % config.heads != 0 || config.head_dim() > kMaxHeadDim) {
+  if (config.hidden_size % config.heads != 0 || config.head_dim() > kMaxEncoderHeadDim) {
     root.Fail(absl::StrCat("hidden_size ", config.hidden_size,
                            " does not divide into num_attention_heads ", config.heads,
-                           ", each of at most ", kMaxHeadDim, " dimensions"));
+                           ", each of at most ", kMaxEncoderHeadDim, " dimensions"));
   }
   if (config.hidden_size % 2 != 0 || config.intermediate_size % 2 != 0) {
     root.Fail("hidden_size and intermediate_size must be even");

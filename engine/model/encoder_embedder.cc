@@ -14,7 +14,7 @@ namespace cairn::engine {
 namespace {
 
 // Tokens whose states are kept at once.
-constexpr size_t kMostTokens = 4096;
+constexpr size_t kMostPassTokens = 4096;
 
 class EncoderEmbedder : public Embedder {
  public:
@@ -75,7 +75,7 @@ class EncoderEmbedder : public Embedder {
     for (size_t i = 0; i < count;) {
       tokens.clear();
       size_t total = 0;
-      while (i < count && (tokens.empty() || total < kMostTokens)) {
+      while (i < count && (tokens.empty() || total < kMostPassTokens)) {
         tokens.push_back(tokens_of(i++));
         total += tokens.back().size();
       }

@@ -14,7 +14,7 @@
 namespace cairn::engine {
 namespace {
 
-constexpr std::string_view kMagic = "GGUF";
+constexpr std::string_view kGgufMagic = "GGUF";
 constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint64_t kMaxKeyBytes = 65'535;  // The format's own limits.
 constexpr uint64_t kMaxNameBytes = 64;
@@ -180,7 +180,7 @@ struct TensorInfo {
   uint64_t bytes = 0;
 };
 
-absl::Status TensorFault(std::string_view name, absl::string_view fault) {
+absl::Status TensorInfoFault(std::string_view name, absl::string_view fault) {
   return Invalid(absl::StrCat("tensor \"", Printable(name), "\": ", fault));
 }
 
@@ -190,16 +190,16 @@ absl::Status SetShape(const std::vector<uint64_t>& sizes, TensorInfo* info) {
   const kernels::BlockShape block = kernels::ShapeOf(view.format);
   uint64_t values = 1;
   for (uint64_t size : sizes) {
-    if (size == 0) return TensorFault(info->tensor.name, "a dimension of 0");
+    if (size == 0) return TensorInfoFault(info->tensor.name, "a dimension of 0");
     if (__builtin_mul_overflow(values, size, &values) || values > uint64_t{1} << 55) {
-      return TensorFault(info->tensor.name, "its dimensions' product overflows");
+      return TensorInfoFault(info->tensor.name, "its dimensions' product overflows");
     }
   }
   if (sizes[0] % block.values != 0) {
-    return TensorFault(info->tensor.name,
-                       absl::StrCat("rows of ", sizes[0], " values are no whole blocks of ",
-                                    std::string(kernels::BlockFormatName(view.format)),
-                                    ", which have ", block.values));
+    return TensorInfoFault(info->tensor.name,
+                           absl::StrCat("rows of ", sizes[0], " values are no whole blocks of ",
+                                        std::string(kernels::BlockFormatName(view.format)),
+                                        ", which have ", block.values));
   }
   view.shape.assign(sizes.rbegin(), sizes.rend());
   info->bytes = kernels::FormatBytes(view.format, values);
@@ -215,26 +215,27 @@ absl::StatusOr<TensorInfo> TakeTensor(uint64_t index, Cursor* in) {
   TensorInfo info;
   info.tensor.name = *name;
   auto dims = in->Number<uint32_t>("a tensor's number of dimensions");
-  if (!dims.ok()) return TensorFault(*name, dims.status().message());
+  if (!dims.ok()) return TensorInfoFault(*name, dims.status().message());
   if (*dims == 0 || *dims > kMaxDims) {
-    return TensorFault(*name, absl::StrCat(*dims, " dimensions, 1 to ", kMaxDims, " are possible"));
+    return TensorInfoFault(*name,
+                           absl::StrCat(*dims, " dimensions, 1 to ", kMaxDims, " are possible"));
   }
   std::vector<uint64_t> sizes;
   for (uint32_t d = 0; d < *dims; ++d) {
     auto size = in->Number<uint64_t>("a dimension");
-    if (!size.ok()) return TensorFault(*name, size.status().message());
+    if (!size.ok()) return TensorInfoFault(*name, size.status().message());
     sizes.push_back(*size);
   }
   auto type = in->Number<uint32_t>("a tensor's format");
-  if (!type.ok()) return TensorFault(*name, type.status().message());
+  if (!type.ok()) return TensorInfoFault(*name, type.status().message());
   const std::optional<kernels::BlockFormat> format = FormatOfGgmlType(*type);
   if (!format.has_value()) {
-    return TensorFault(
+    return TensorInfoFault(
         *name, absl::StrCat("format ", *type, " (", GgmlTypeName(*type), ") is not supported"));
   }
   info.tensor.view.format = *format;
   auto offset = in->Number<uint64_t>("a tensor's offset");
-  if (!offset.ok()) return TensorFault(*name, offset.status().message());
+  if (!offset.ok()) return TensorInfoFault(*name, offset.status().message());
   info.offset = *offset;
   const absl::Status shaped = SetShape(sizes, &info);
   if (!shaped.ok()) return shaped;
@@ -247,12 +248,13 @@ absl::Status PlaceTensors(std::string_view data, uint64_t alignment,
   for (TensorInfo& info : *tensors) {
     const std::string_view name = info.tensor.name;
     if (info.offset % alignment != 0) {
-      return TensorFault(name,
-                         absl::StrCat("offset ", info.offset, " is not a multiple of ", alignment));
+      return TensorInfoFault(
+          name, absl::StrCat("offset ", info.offset, " is not a multiple of ", alignment));
     }
     if (info.offset > data.size() || info.bytes > data.size() - info.offset) {
-      return TensorFault(name, absl::StrCat(info.bytes, " bytes at offset ", info.offset,
-                                            " lie outside the ", data.size(), " bytes of data"));
+      return TensorInfoFault(
+          name, absl::StrCat(info.bytes, " bytes at offset ", info.offset, " lie outside the ",
+                             data.size(), " bytes of data"));
     }
     info.tensor.view.bytes = data.substr(info.offset, info.bytes);
   }
@@ -263,7 +265,7 @@ absl::Status PlaceTensors(std::string_view data, uint64_t alignment,
             [](const TensorInfo* a, const TensorInfo* b) { return a->offset < b->offset; });
   for (size_t i = 1; i < order.size(); ++i) {
     if (order[i]->offset < order[i - 1]->offset + order[i - 1]->bytes) {
-      return TensorFault(
+      return TensorInfoFault(
           order[i]->tensor.name,
           absl::StrCat("overlaps tensor \"", Printable(order[i - 1]->tensor.name), "\""));
     }
@@ -301,9 +303,9 @@ std::string_view KeyOf(const GgufEntry& entry) { return entry.key; }
 std::string_view NameOf(const GgufTensor& tensor) { return tensor.name; }
 
 absl::StatusOr<uint32_t> TakeVersion(Cursor* in) {
-  auto magic = in->Take(kMagic.size(), "the magic number");
+  auto magic = in->Take(kGgufMagic.size(), "the magic number");
   if (!magic.ok()) return magic.status();
-  if (*magic != kMagic) return Invalid("not a GGUF file: it does not begin with \"GGUF\"");
+  if (*magic != kGgufMagic) return Invalid("not a GGUF file: it does not begin with \"GGUF\"");
   auto version = in->Number<uint32_t>("the version");
   if (!version.ok()) return version.status();
   if (*version != 0 && (*version & 0xffff) == 0) {

@@ -13,7 +13,7 @@
 namespace cairn::engine {
 namespace {
 
-absl::Status Fault(absl::string_view what) { return absl::InvalidArgumentError(what); }
+absl::Status ConfigFault(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
 // Reads the settings of one architecture; the first error stays.
 class Settings {
@@ -25,7 +25,7 @@ class Settings {
   bool Has(absl::string_view key) const { return gguf_.Find(Full(key)) != nullptr; }
 
   uint32_t Required(absl::string_view key) {
-    if (!Has(key)) Fail(Fault(absl::StrCat("metadata \"", Full(key), "\" is missing")));
+    if (!Has(key)) Fail(ConfigFault(absl::StrCat("metadata \"", Full(key), "\" is missing")));
     return Unsigned(key, 0);
   }
   uint32_t Unsigned(absl::string_view key, uint32_t otherwise) {
@@ -73,7 +73,7 @@ void ReadScaling(Settings* s, ModelConfig* config) {
     return;
   }
   if (type != "yarn") {
-    s->Fail(Fault(absl::StrCat("RoPE scaling \"", Printable(type), "\" is not supported")));
+    s->Fail(ConfigFault(absl::StrCat("RoPE scaling \"", Printable(type), "\" is not supported")));
     return;
   }
   scaling.kind = RopeScaling::Kind::kYarn;
@@ -103,16 +103,16 @@ void ReadWindow(Settings* s, ModelConfig* config) {
 
 void ReadVocabularySize(const Gguf& gguf, Settings* s, ModelConfig* config) {
   const GgufTensor* embeddings = gguf.FindTensor("token_embd.weight");
-  if (embeddings == nullptr) return s->Fail(Fault("no tensor \"token_embd.weight\""));
+  if (embeddings == nullptr) return s->Fail(ConfigFault("no tensor \"token_embd.weight\""));
   const uint64_t rows = embeddings->view.shape.front();
   if (rows > std::numeric_limits<uint32_t>::max()) {
-    return s->Fail(Fault(absl::StrCat("a vocabulary of ", rows, " tokens")));
+    return s->Fail(ConfigFault(absl::StrCat("a vocabulary of ", rows, " tokens")));
   }
   config->vocabulary_size = static_cast<uint32_t>(rows);
   const uint32_t said = s->Unsigned("vocab_size", config->vocabulary_size);
   if (said != config->vocabulary_size) {
-    s->Fail(
-        Fault(absl::StrCat("vocab_size is ", said, ", but token_embd.weight has ", rows, " rows")));
+    s->Fail(ConfigFault(
+        absl::StrCat("vocab_size is ", said, ", but token_embd.weight has ", rows, " rows")));
   }
 }
 
@@ -122,8 +122,9 @@ void ReadDivisors(const Gguf& gguf, Settings* s, ModelConfig* config) {
   const TensorView& view = tensor->view;
   if (view.shape.size() != 1 || view.shape[0] != config->rope_dims / 2 ||
       view.format != kernels::BlockFormat::kF32) {
-    return s->Fail(Fault(absl::StrCat("tensor \"rope_freqs.weight\" is not one F32 for each of ",
-                                      config->rope_dims / 2, " pairs of dimensions")));
+    return s->Fail(
+        ConfigFault(absl::StrCat("tensor \"rope_freqs.weight\" is not one F32 for each of ",
+                                 config->rope_dims / 2, " pairs of dimensions")));
   }
   config->rope_divisors.resize(view.shape[0]);
   kernels::Dequantize(view.format, view.bytes.data(), view.shape[0], config->rope_divisors.data());
@@ -132,11 +133,11 @@ void ReadDivisors(const Gguf& gguf, Settings* s, ModelConfig* config) {
 absl::StatusOr<Architecture> ReadArchitecture(const Gguf& gguf) {
   auto name = gguf.String("general.architecture");
   if (!name.ok()) return name.status();
-  if (!name->has_value()) return Fault("metadata \"general.architecture\" is missing");
+  if (!name->has_value()) return ConfigFault("metadata \"general.architecture\" is missing");
   const std::optional<Architecture> known = ParseArchitecture(**name);
   if (known.has_value()) return *known;
-  return Fault(absl::StrCat("architecture \"", Printable(**name),
-                            "\" is not supported (llama, qwen2 and qwen3 are)"));
+  return ConfigFault(absl::StrCat("architecture \"", Printable(**name),
+                                  "\" is not supported (llama, qwen2 and qwen3 are)"));
 }
 
 }  // namespace
@@ -162,13 +163,13 @@ absl::StatusOr<ModelConfig> ReadGgufConfig(const Gguf& gguf) {
   const uint32_t even_share = config.heads == 0 ? 0 : config.hidden_size / config.heads;
   config.head_dim = s.Unsigned("attention.key_length", even_share);
   if (s.Unsigned("attention.value_length", config.head_dim) != config.head_dim) {
-    return Fault("keys and values of different sizes are not supported");
+    return ConfigFault("keys and values of different sizes are not supported");
   }
   config.norm_epsilon = s.Real("attention.layer_norm_rms_epsilon", 1e-5f);
   config.rope_theta = s.Real("rope.freq_base", 10000);
   config.rope_dims = s.Unsigned("rope.dimension_count", config.head_dim);
   if (s.Unsigned("expert_count", 0) > 0) {
-    return Fault("mixtures of experts are not supported");
+    return ConfigFault("mixtures of experts are not supported");
   }
   ReadScaling(&s, &config);
   ReadWindow(&s, &config);

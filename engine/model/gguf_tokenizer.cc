@@ -16,7 +16,7 @@ namespace {
 using chunking::TokenType;
 using chunking::VocabularyDescription;
 
-absl::Status Fault(std::string_view key, absl::string_view fault) {
+absl::Status TokenizerFault(std::string_view key, absl::string_view fault) {
   return absl::InvalidArgumentError(absl::StrCat("metadata \"", std::string(key), "\": ", fault));
 }
 
@@ -24,7 +24,7 @@ absl::Status ReadStrings(const Gguf& gguf, std::string_view key, std::vector<std
   const GgufValue* value = gguf.Find(key);
   if (value == nullptr) return absl::OkStatus();
   const auto strings = value->AsStrings();
-  if (!strings.has_value()) return Fault(key, "not an array of strings");
+  if (!strings.has_value()) return TokenizerFault(key, "not an array of strings");
   out->reserve(strings->size());
   for (std::string_view text : *strings) out->emplace_back(text);
   return absl::OkStatus();
@@ -34,7 +34,8 @@ absl::Status ReadScores(const Gguf& gguf, VocabularyDescription* vocabulary) {
   const GgufValue* value = gguf.Find("tokenizer.ggml.scores");
   if (value == nullptr) return absl::OkStatus();
   auto scores = value->AsFloats();
-  if (!scores.has_value()) return Fault("tokenizer.ggml.scores", "not an array of float32");
+  if (!scores.has_value())
+    return TokenizerFault("tokenizer.ggml.scores", "not an array of float32");
   vocabulary->scores = *std::move(scores);
   return absl::OkStatus();
 }
@@ -44,10 +45,10 @@ absl::Status ReadTypes(const Gguf& gguf, VocabularyDescription* vocabulary) {
   const GgufValue* value = gguf.Find(kKey);
   if (value == nullptr) return absl::OkStatus();
   const auto types = value->AsInts();
-  if (!types.has_value()) return Fault(kKey, "not an array of int32");
+  if (!types.has_value()) return TokenizerFault(kKey, "not an array of int32");
   vocabulary->types.reserve(types->size());
   for (int32_t type : *types) {
-    if (type < 1 || type > 6) return Fault(kKey, absl::StrCat("there is no type ", type));
+    if (type < 1 || type > 6) return TokenizerFault(kKey, absl::StrCat("there is no type ", type));
     vocabulary->types.push_back(static_cast<TokenType>(type));
   }
   return absl::OkStatus();
@@ -62,7 +63,7 @@ absl::Status ReadId(const Gguf& gguf, std::string_view key, size_t tokens,
     return absl::OkStatus();
   }
   if (**value >= tokens) {
-    return Fault(key, absl::StrCat(**value, " is beyond the ", tokens, " tokens"));
+    return TokenizerFault(key, absl::StrCat(**value, " is beyond the ", tokens, " tokens"));
   }
   *id = *value;
   return absl::OkStatus();
@@ -110,7 +111,7 @@ absl::Status ReadCharsmap(const Gguf& gguf, VocabularyDescription* vocabulary) {
   if (value == nullptr) return absl::OkStatus();
   if (value->type != GgufType::kArray ||
       (value->element != GgufType::kU8 && value->element != GgufType::kI8)) {
-    return Fault(kKey, "not an array of bytes");
+    return TokenizerFault(kKey, "not an array of bytes");
   }
   vocabulary->precompiled_charsmap = std::string(value->bytes);
   return absl::OkStatus();

@@ -23,13 +23,13 @@ std::optional<uint64_t> NotNegative(int64_t value) {
   return static_cast<uint64_t>(value);
 }
 
-absl::Status Fault(std::string_view key, absl::string_view fault) {
+absl::Status MetadataFault(std::string_view key, absl::string_view fault) {
   return absl::InvalidArgumentError(absl::StrCat("metadata \"", Printable(key), "\": ", fault));
 }
 
 absl::Status WrongType(std::string_view key, const GgufValue& value, absl::string_view wanted) {
-  return Fault(key, absl::StrCat("type ", std::string(GgufTypeName(value.type)),
-                                 ", or its value, is not ", wanted));
+  return MetadataFault(key, absl::StrCat("type ", std::string(GgufTypeName(value.type)),
+                                         ", or its value, is not ", wanted));
 }
 
 }  // namespace

@@ -15,7 +15,7 @@
 namespace cairn::engine {
 namespace {
 
-constexpr uint64_t kAlignment = 32;  // The format's default, so it needs no entry.
+constexpr uint64_t kTensorAlignment = 32;  // The format's default, so it needs no entry.
 constexpr size_t kBufferBytes = 1 << 20;
 
 template <class T>
@@ -30,7 +30,9 @@ void PutString(std::string_view text, std::string* out) {
   out->append(text);
 }
 
-uint64_t Padding(uint64_t bytes) { return (kAlignment - bytes % kAlignment) % kAlignment; }
+uint64_t Padding(uint64_t bytes) {
+  return (kTensorAlignment - bytes % kTensorAlignment) % kTensorAlignment;
+}
 
 absl::Status SyncDirectoryOf(const std::string& path) {
   const size_t slash = path.rfind('/');

@@ -10,18 +10,12 @@
 #include "engine/model/hf_files.h"
 #include "engine/model/hf_weights.h"
 #include "engine/model/json_reader.h"
+#include "engine/model/model_file.h"
 #include "engine/model/model_layout.h"
 #include "engine/model/weights_fingerprint.h"
 
 namespace cairn::engine {
 namespace {
-
-constexpr uint64_t kMaxConfigBytes = 16 << 20;
-constexpr uint64_t kMaxTokenizerBytes = 256 << 20;
-
-absl::Status In(const std::string& path, const absl::Status& status) {
-  return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
-}
 
 // The small files beside the weights, as text.
 struct SmallFiles {
@@ -57,7 +51,7 @@ class HfCheckpoint final : public Checkpoint {
     auto tokenizer = LoadAnyTokenizer();
     if (!tokenizer.ok()) return tokenizer.status();
     const absl::Status fits = CheckTokenizer(**tokenizer, config_);
-    if (!fits.ok()) return In(directory_, fits);
+    if (!fits.ok()) return AtPath(directory_, fits);
     return tokenizer;
   }
 
@@ -80,7 +74,7 @@ class HfCheckpoint final : public Checkpoint {
     const auto named = [this](const char* name,
                               absl::StatusOr<std::unique_ptr<chunking::Tokenizer>> tokenizer) {
       if (tokenizer.ok()) return tokenizer;
-      return decltype(tokenizer)(In(absl::StrCat(directory_, "/", name), tokenizer.status()));
+      return decltype(tokenizer)(AtPath(absl::StrCat(directory_, "/", name), tokenizer.status()));
     };
     const auto json = read("tokenizer.json");
     if (!json.ok()) return json.status();
@@ -148,7 +142,7 @@ absl::StatusOr<SmallFiles> ReadSmallFiles(const std::string& directory) {
   // A file of its own comes before the setting.
   if (files.chat_template.empty() && !files.tokenizer_config.empty()) {
     auto text = ParseChatTemplate(files.tokenizer_config);
-    if (!text.ok()) return In(directory + "/tokenizer_config.json", text.status());
+    if (!text.ok()) return AtPath(directory + "/tokenizer_config.json", text.status());
     files.chat_template = *std::move(text);
   }
   return files;
@@ -160,10 +154,10 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> OpenHfCheckpoint(const std::string& 
   auto files = ReadSmallFiles(directory);
   if (!files.ok()) return files.status();
   auto config = ParseHfConfig(files->config);
-  if (!config.ok()) return In(directory + "/config.json", config.status());
+  if (!config.ok()) return AtPath(directory + "/config.json", config.status());
   if (!files->generation_config.empty()) {
     auto ends = ParseEndTokens(files->generation_config, config->vocabulary_size);
-    if (!ends.ok()) return In(directory + "/generation_config.json", ends.status());
+    if (!ends.ok()) return AtPath(directory + "/generation_config.json", ends.status());
     config->end_tokens = *std::move(ends);
   }
   auto weights = HfWeights::Open(directory, *config);
@@ -171,7 +165,7 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> OpenHfCheckpoint(const std::string& 
   auto checkpoint = std::make_unique<HfCheckpoint>(directory, *std::move(files), *std::move(config),
                                                    *std::move(weights));
   const absl::Status status = CheckTensors(*checkpoint);
-  if (!status.ok()) return In(directory, status);
+  if (!status.ok()) return AtPath(directory, status);
   return checkpoint;
 }
 

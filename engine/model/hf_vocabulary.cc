@@ -13,6 +13,7 @@
 #include "engine/model/hf_files.h"
 #include "engine/model/json_document.h"
 #include "engine/model/json_reader.h"
+#include "engine/model/model_file.h"
 
 namespace cairn::engine {
 namespace {
@@ -22,10 +23,7 @@ using chunking::VocabularyDescription;
 using chunking::VocabularyKind;
 using nlohmann::json;
 
-constexpr uint64_t kMaxTokenizerBytes = 256 << 20;
-constexpr uint64_t kMaxConfigBytes = 16 << 20;
-
-absl::Status Fault(absl::string_view what) { return absl::InvalidArgumentError(what); }
+absl::Status VocabularyFault(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
 std::string TypeOf(const json& object) {
   return object.is_object() && object.contains("type") && object["type"].is_string()
@@ -52,21 +50,23 @@ std::vector<json> Steps(const json& part, const char* list) {
 absl::Status ReadModel(const json& model, uint32_t limit, VocabularyDescription* v) {
   const json& vocabulary = Member(model, "vocab");
   if (TypeOf(model) != "BPE" || !vocabulary.is_object()) {
-    return Fault("only BPE models can be converted");
+    return VocabularyFault("only BPE models can be converted");
   }
   v->tokens.resize(limit);
   v->types.assign(limit, TokenType::kUnused);
   for (const auto& [text, id] : vocabulary.items()) {
     if (!id.is_number_unsigned() || id.get<uint64_t>() >= limit) {
-      return Fault(absl::StrCat("token \"", Printable(text), "\" has no id below ", limit));
+      return VocabularyFault(
+          absl::StrCat("token \"", Printable(text), "\" has no id below ", limit));
     }
     const auto at = id.get<size_t>();
-    if (v->types[at] != TokenType::kUnused) return Fault(absl::StrCat("two tokens of id ", at));
+    if (v->types[at] != TokenType::kUnused)
+      return VocabularyFault(absl::StrCat("two tokens of id ", at));
     v->tokens[at] = text;
     v->types[at] = TokenType::kNormal;
   }
   const json& merges = Member(model, "merges");
-  if (!merges.is_array()) return Fault("merges is not a list");
+  if (!merges.is_array()) return VocabularyFault("merges is not a list");
   for (const json& merge : merges) {
     if (merge.is_string()) {
       v->merges.push_back(merge.get<std::string>());
@@ -75,7 +75,7 @@ absl::Status ReadModel(const json& model, uint32_t limit, VocabularyDescription*
       v->merges.push_back(
           absl::StrCat(merge[0].get<std::string>(), " ", merge[1].get<std::string>()));
     } else {
-      return Fault("merges holds something that is no pair of strings");
+      return VocabularyFault("merges holds something that is no pair of strings");
     }
   }
   return absl::OkStatus();
@@ -90,7 +90,8 @@ absl::Status ReadAddedTokens(const json& list, VocabularyDescription* v) {
     const bool special = token.Bool("special").value_or(false);
     if (!status.ok()) return status;
     if (!id.has_value() || !text.has_value() || *id >= v->tokens.size()) {
-      return Fault("added_tokens holds a token without text, or without an id that the model has");
+      return VocabularyFault(
+          "added_tokens holds a token without text, or without an id that the model has");
     }
     v->tokens[*id] = *text;
     const bool control = special || chunking::IsChatMarkup(*text);
@@ -107,7 +108,8 @@ absl::StatusOr<std::string> PreTokenizerName(const json& pre_tokenizer) {
       {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
        "qwen2"},
   };
-  const absl::Status fault = Fault("its way of splitting words has no name in GGUF files");
+  const absl::Status fault =
+      VocabularyFault("its way of splitting words has no name in GGUF files");
   const std::vector<json> steps = Steps(pre_tokenizer, "pretokenizers");
   if (steps.empty() || TypeOf(steps.back()) != "ByteLevel") return fault;
   const json& last = steps.back();
@@ -136,11 +138,12 @@ absl::Status CheckPreTokenizerName(const json& tree, const std::string& name) {
   const std::vector<json> steps = Steps(Member(tree, "normalizer"), "normalizers");
   const bool nfc = steps.size() == 1 && TypeOf(steps[0]) == "NFC";
   if (name == "qwen2" ? !nfc : !steps.empty()) {
-    return Fault(absl::StrCat("its normalizer is not that of ", name, " in GGUF files"));
+    return VocabularyFault(absl::StrCat("its normalizer is not that of ", name, " in GGUF files"));
   }
   const bool ignores = Member(Member(tree, "model"), "ignore_merges") == true;
   if (ignores != (name == "llama-bpe")) {
-    return Fault(absl::StrCat("its ignore_merges is not that of ", name, " in GGUF files"));
+    return VocabularyFault(
+        absl::StrCat("its ignore_merges is not that of ", name, " in GGUF files"));
   }
   return absl::OkStatus();
 }
@@ -152,10 +155,10 @@ absl::Status CheckSentencePiece(const json& tree) {
     const bool prepends = TypeOf(step) == "Prepend" && Member(step, "prepend") == kMark;
     const bool marks = TypeOf(step) == "Replace" && Member(step, "content") == kMark &&
                        Member(Member(step, "pattern"), "String") == " ";
-    if (!prepends && !marks) return Fault("its normalizer has no name in GGUF files");
+    if (!prepends && !marks) return VocabularyFault("its normalizer has no name in GGUF files");
   }
   if (Member(Member(tree, "model"), "ignore_merges") == true) {
-    return Fault("ignore_merges has no name in GGUF files for models of characters");
+    return VocabularyFault("ignore_merges has no name in GGUF files for models of characters");
   }
   return absl::OkStatus();
 }
@@ -266,7 +269,8 @@ absl::StatusOr<VocabularyDescription> DescribeTokenizerJson(std::string_view tok
     config = *std::move(parsed);
   }
   if (tokens > chunking::kMaxVocabulary) {
-    return Fault(absl::StrCat("a vocabulary of more than ", chunking::kMaxVocabulary, " tokens"));
+    return VocabularyFault(
+        absl::StrCat("a vocabulary of more than ", chunking::kMaxVocabulary, " tokens"));
   }
   VocabularyDescription v;
   absl::Status status = ReadModel(Member(*tree, "model"), tokens, &v);

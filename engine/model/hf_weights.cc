@@ -95,10 +95,6 @@ absl::StatusOr<std::set<std::string>> ShardNames(std::string_view index) {
   return names;
 }
 
-absl::Status In(const std::string& path, const absl::Status& status) {
-  return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
-}
-
 }  // namespace
 
 std::string HfTensorName(std::string_view name) {
@@ -132,7 +128,7 @@ absl::StatusOr<HfWeights> HfWeights::Open(const std::string& directory,
     }
     if (!index.ok()) return index.status();
     const auto shards = ShardNames(index->view());
-    if (!shards.ok()) return In(index_path, shards.status());
+    if (!shards.ok()) return AtPath(index_path, shards.status());
     for (const std::string& shard : *shards) {
       status = weights.Add(absl::StrCat(directory, "/", shard), names);
       if (!status.ok()) break;
@@ -146,7 +142,7 @@ absl::Status HfWeights::Add(const std::string& path, const HfTensorNames& names)
   auto file = MappedFile::Open(path);
   if (!file.ok()) return file.status();
   const auto parsed = SafeTensors::Parse(file->bytes());
-  if (!parsed.ok()) return In(path, parsed.status());
+  if (!parsed.ok()) return AtPath(path, parsed.status());
   files_.push_back(*std::move(file));
   for (const auto& [full_name, tensor] : parsed->tensors()) {
     std::string_view name = full_name;

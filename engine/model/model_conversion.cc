@@ -22,7 +22,6 @@ namespace {
 
 using kernels::BlockFormat;
 
-constexpr float kLargestHalf = 65'504;
 constexpr float kLargestBFloat = 0x1.fep127f;
 
 // Where a tensor's rows come from.
@@ -54,7 +53,7 @@ RowOrder OrderOf(const TensorSpec& spec, const ModelConfig& config) {
 absl::Status CheckValues(const std::vector<float>& values, BlockFormat format) {
   for (float value : values) {
     if (!std::isfinite(value)) return absl::InvalidArgumentError("a weight that is not finite");
-    if (format == BlockFormat::kF16 && std::fabs(value) > kLargestHalf) {
+    if (format == BlockFormat::kF16 && std::fabs(value) > kernels::kLargestHalf) {
       return absl::InvalidArgumentError("a weight beyond the range of F16");
     }
     if (format == BlockFormat::kBF16 && std::fabs(value) > kLargestBFloat) {

@@ -15,8 +15,6 @@
 namespace cairn::engine {
 namespace {
 
-constexpr uint64_t kMaxTokenizerBytes = 256 << 20;
-
 absl::StatusOr<std::vector<std::string>> ReadTexts(const DistillationRequest& request) {
   std::vector<std::string> texts;
   if (!request.wordnet.empty()) {

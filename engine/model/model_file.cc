@@ -7,7 +7,6 @@
 #include <cerrno>
 
 #include "absl/cleanup/cleanup.h"
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
 namespace cairn::engine {
@@ -38,6 +37,10 @@ absl::StatusOr<FileBytes> ReadModelFile(const std::string& path, uint64_t max_by
     done += static_cast<size_t>(n);
   }
   return bytes;
+}
+
+absl::Status AtPath(const std::string& path, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
 }
 
 }  // namespace cairn::engine

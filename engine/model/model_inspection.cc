@@ -9,11 +9,10 @@
 #include "engine/model/encoder_checkpoint.h"
 #include "engine/model/hf_files.h"
 #include "engine/model/mapped_file.h"
+#include "engine/model/model_file.h"
 
 namespace cairn::engine {
 namespace {
-
-constexpr uint64_t kMaxConfigBytes = 16 << 20;
 
 bool IsDirectory(const std::string& path) {
   struct stat info;

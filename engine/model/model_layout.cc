@@ -18,7 +18,7 @@ constexpr std::pair<Architecture, std::string_view> kArchitectures[] = {
     {Architecture::kQwen3, "qwen3"},
 };
 
-absl::Status Fault(absl::string_view what) { return absl::InvalidArgumentError(what); }
+absl::Status LayoutFault(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
 // Far above any model's; so no product of a few overflows.
 struct Limit {
@@ -41,31 +41,31 @@ constexpr Limit kLimits[] = {
 bool Positive(float x) { return std::isfinite(x) && x > 0; }
 
 absl::Status CheckRope(const ModelConfig& c) {
-  if (!Positive(c.rope_theta)) return Fault("RoPE's base is not a positive number");
+  if (!Positive(c.rope_theta)) return LayoutFault("RoPE's base is not a positive number");
   const RopeScaling& s = c.rope_scaling;
   if (s.kind != RopeScaling::Kind::kNone) {
-    if (!std::isfinite(s.factor) || s.factor < 1) return Fault("RoPE's factor is below 1");
+    if (!std::isfinite(s.factor) || s.factor < 1) return LayoutFault("RoPE's factor is below 1");
     if (s.kind != RopeScaling::Kind::kLinear && s.original_context == 0) {
-      return Fault("RoPE's scaling without the original context length");
+      return LayoutFault("RoPE's scaling without the original context length");
     }
   }
-  if (s.original_context > 1u << 30) return Fault("RoPE's original context is too long");
+  if (s.original_context > 1u << 30) return LayoutFault("RoPE's original context is too long");
   if (!std::isfinite(s.attention_factor) || s.attention_factor < 0) {
-    return Fault("RoPE's attention factor is negative");
+    return LayoutFault("RoPE's attention factor is negative");
   }
   if (!Positive(s.beta_fast) || !Positive(s.beta_slow) || s.beta_fast < s.beta_slow) {
-    return Fault("RoPE's beta_fast and beta_slow are not positive and in order");
+    return LayoutFault("RoPE's beta_fast and beta_slow are not positive and in order");
   }
   if (!Positive(s.low_freq_factor) || !Positive(s.high_freq_factor) ||
       (s.kind == RopeScaling::Kind::kLlama3 && s.high_freq_factor <= s.low_freq_factor)) {
-    return Fault("RoPE's low_freq_factor and high_freq_factor are not positive and in order");
+    return LayoutFault("RoPE's low_freq_factor and high_freq_factor are not positive and in order");
   }
   if (!c.rope_divisors.empty() && c.rope_divisors.size() != c.rope_dims / 2) {
-    return Fault(
+    return LayoutFault(
         absl::StrCat(c.rope_divisors.size(), " RoPE divisors for ", c.rope_dims, " dimensions"));
   }
   for (float divisor : c.rope_divisors) {
-    if (!Positive(divisor)) return Fault("a RoPE divisor is not a positive number");
+    if (!Positive(divisor)) return LayoutFault("a RoPE divisor is not a positive number");
   }
   return absl::OkStatus();
 }
@@ -80,20 +80,21 @@ absl::Status CheckConfig(const ModelConfig& c) {
   for (const Limit& limit : kLimits) {
     const uint32_t value = c.*limit.setting;
     if (value == 0 || value > limit.most) {
-      return Fault(absl::StrCat(limit.name, ": ", value, " is not in 1..", limit.most));
+      return LayoutFault(absl::StrCat(limit.name, ": ", value, " is not in 1..", limit.most));
     }
   }
   if (c.heads % c.kv_heads != 0) {
-    return Fault(
+    return LayoutFault(
         absl::StrCat(c.heads, " heads are no multiple of ", c.kv_heads, " key/value heads"));
   }
-  if (c.head_dim % 2 != 0) return Fault(absl::StrCat("head dimensions: ", c.head_dim, " is odd"));
+  if (c.head_dim % 2 != 0)
+    return LayoutFault(absl::StrCat("head dimensions: ", c.head_dim, " is odd"));
   if (c.rope_dims % 2 != 0 || c.rope_dims > c.head_dim) {
-    return Fault(absl::StrCat("RoPE dimensions: ", c.rope_dims, " is odd or above the ", c.head_dim,
-                              " of a head"));
+    return LayoutFault(absl::StrCat("RoPE dimensions: ", c.rope_dims, " is odd or above the ",
+                                    c.head_dim, " of a head"));
   }
   if (!Positive(c.norm_epsilon) || c.norm_epsilon > 1) {
-    return Fault("the norms' epsilon is not in (0, 1]");
+    return LayoutFault("the norms' epsilon is not in (0, 1]");
   }
   return CheckRope(c);
 }
@@ -136,14 +137,16 @@ std::vector<TensorSpec> TensorsOf(const ModelConfig& c) {
 absl::Status CheckTensors(const Checkpoint& checkpoint) {
   for (const TensorSpec& spec : TensorsOf(checkpoint.config())) {
     const auto found = checkpoint.Find(spec.name);
-    if (!found.ok()) return Fault(found.status().message());
+    if (!found.ok()) return LayoutFault(found.status().message());
     if (found->shape != spec.shape) {
-      return Fault(absl::StrCat("tensor \"", spec.name, "\" has shape ", ShapeText(found->shape),
-                                ", the settings say ", ShapeText(spec.shape)));
+      return LayoutFault(absl::StrCat("tensor \"", spec.name, "\" has shape ",
+                                      ShapeText(found->shape), ", the settings say ",
+                                      ShapeText(spec.shape)));
     }
     if (!spec.is_matrix() && kernels::ShapeOf(found->format).values > 1) {
-      return Fault(absl::StrCat("tensor \"", spec.name, "\": a vector in ",
-                                std::string(kernels::BlockFormatName(found->format)), " blocks"));
+      return LayoutFault(absl::StrCat("tensor \"", spec.name, "\": a vector in ",
+                                      std::string(kernels::BlockFormatName(found->format)),
+                                      " blocks"));
     }
   }
   return absl::OkStatus();
@@ -151,8 +154,8 @@ absl::Status CheckTensors(const Checkpoint& checkpoint) {
 
 absl::Status CheckTokenizer(const chunking::Tokenizer& tokenizer, const ModelConfig& config) {
   if (tokenizer.vocabulary_size() <= config.vocabulary_size) return absl::OkStatus();
-  return Fault(absl::StrCat("the tokenizer has ", tokenizer.vocabulary_size(),
-                            " tokens, the model knows ", config.vocabulary_size));
+  return LayoutFault(absl::StrCat("the tokenizer has ", tokenizer.vocabulary_size(),
+                                  " tokens, the model knows ", config.vocabulary_size));
 }
 
 std::string_view ArchitectureName(Architecture architecture) {
@@ -168,7 +171,7 @@ std::optional<Architecture> ParseArchitecture(std::string_view name) {
 
 absl::Status SetSlidingLayers(const std::vector<bool>& slides, ModelConfig* config) {
   if (slides.size() != config->layers) {
-    return Fault(
+    return LayoutFault(
         absl::StrCat(slides.size(), " layers' kinds of attention for ", config->layers, " layers"));
   }
   const uint32_t layers = config->layers;
@@ -187,7 +190,7 @@ absl::Status SetSlidingLayers(const std::vector<bool>& slides, ModelConfig* conf
       if (fits) return absl::OkStatus();
     }
   }
-  return Fault("sliding windows in an irregular pattern of layers");
+  return LayoutFault("sliding windows in an irregular pattern of layers");
 }
 
 // As Hugging Face's implementation of Llama 3.1 computes them: short waves stay, waves longer than

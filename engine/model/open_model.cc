@@ -8,14 +8,11 @@
 #include "engine/model/encoder_embedder.h"
 #include "engine/model/hf_config.h"
 #include "engine/model/hf_files.h"
+#include "engine/model/model_file.h"
 #include "engine/model/static_embedder.h"
 
 namespace cairn::engine {
-namespace {
-
-constexpr uint64_t kMaxConfigBytes = 16 << 20;
-
-}  // namespace
+namespace {}  // namespace
 
 absl::StatusOr<std::unique_ptr<Embedder>> OpenEmbedder(const std::string& path) {
   if (std::error_code error; std::filesystem::is_regular_file(path, error)) {

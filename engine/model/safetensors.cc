@@ -24,7 +24,7 @@ struct TypeName {
   TensorType type;
   uint64_t bytes;
 };
-constexpr TypeName kTypes[] = {
+constexpr TypeName kTensorTypes[] = {
     {"F64", TensorType::kF64, 8},   {"F32", TensorType::kF32, 4}, {"F16", TensorType::kF16, 2},
     {"BF16", TensorType::kBF16, 2}, {"I64", TensorType::kI64, 8}, {"I32", TensorType::kI32, 4},
     {"I16", TensorType::kI16, 2},   {"I8", TensorType::kI8, 1},   {"U8", TensorType::kU8, 1},
@@ -32,7 +32,7 @@ constexpr TypeName kTypes[] = {
 };
 
 const TypeName& Describe(TensorType type) {
-  return *std::find_if(std::begin(kTypes), std::end(kTypes),
+  return *std::find_if(std::begin(kTensorTypes), std::end(kTensorTypes),
                        [&](const TypeName& t) { return t.type == type; });
 }
 
@@ -44,7 +44,7 @@ struct Entry {
 };
 using Entries = std::map<std::string, Entry, std::less<>>;
 
-absl::Status Fault(std::string_view name, absl::string_view fault) {
+absl::Status TensorFault(std::string_view name, absl::string_view fault) {
   return absl::InvalidArgumentError(absl::StrCat("tensor \"", Printable(name), "\": ", fault));
 }
 
@@ -73,7 +73,7 @@ class HeaderReader {
   }
 
   absl::Status TakeTensor(const std::string& name, const JsonValue& value) {
-    if (value.kind != Kind::kObject) return Fault(name, "not a JSON object");
+    if (value.kind != Kind::kObject) return TensorFault(name, "not a JSON object");
     current_ = &entries_[name];
     return absl::OkStatus();
   }
@@ -81,19 +81,20 @@ class HeaderReader {
   absl::Status TakeField(const std::string& name, const std::string& field,
                          const JsonValue& value) {
     if (field == "dtype") {
-      if (value.kind != Kind::kString) return Fault(name, "dtype is not a string");
-      const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes),
+      if (value.kind != Kind::kString) return TensorFault(name, "dtype is not a string");
+      const auto* type = std::find_if(std::begin(kTensorTypes), std::end(kTensorTypes),
                                       [&](const TypeName& t) { return t.name == value.text; });
-      if (type == std::end(kTypes)) {
-        return Fault(name, absl::StrCat("unsupported dtype \"", Printable(value.text), "\""));
+      if (type == std::end(kTensorTypes)) {
+        return TensorFault(name, absl::StrCat("unsupported dtype \"", Printable(value.text), "\""));
       }
       current_->type = type;
       return absl::OkStatus();
     }
     if (field != "shape" && field != "data_offsets") {
-      return Fault(name, absl::StrCat("unknown key \"", Printable(field), "\""));
+      return TensorFault(name, absl::StrCat("unknown key \"", Printable(field), "\""));
     }
-    if (value.kind != Kind::kArray) return Fault(name, absl::StrCat(field, " is not an array"));
+    if (value.kind != Kind::kArray)
+      return TensorFault(name, absl::StrCat(field, " is not an array"));
     (field == "shape" ? current_->shape : current_->offsets).emplace();
     return absl::OkStatus();
   }
@@ -101,12 +102,13 @@ class HeaderReader {
   absl::Status TakeNumber(const std::string& name, const std::string& field,
                           const JsonValue& value) {
     if (value.kind != Kind::kUnsigned) {
-      return Fault(name, absl::StrCat(field, " holds something that is no unsigned integer"));
+      return TensorFault(name, absl::StrCat(field, " holds something that is no unsigned integer"));
     }
     const bool is_shape = field == "shape";
     std::vector<uint64_t>& numbers = is_shape ? *current_->shape : *current_->offsets;
     if (numbers.size() == (is_shape ? kMaxRank : 2)) {
-      return Fault(name, absl::StrCat(field, " holds more than ", numbers.size(), " numbers"));
+      return TensorFault(name,
+                         absl::StrCat(field, " holds more than ", numbers.size(), " numbers"));
     }
     numbers.push_back(value.number);
     return absl::OkStatus();
@@ -130,23 +132,24 @@ std::optional<uint64_t> ByteSize(const Entry& entry) {
 }
 
 absl::Status CheckEntry(const std::string& name, const Entry& entry, uint64_t data_bytes) {
-  if (entry.type == nullptr) return Fault(name, "no dtype");
-  if (!entry.shape.has_value()) return Fault(name, "no shape");
-  if (!entry.offsets.has_value()) return Fault(name, "no data_offsets");
-  if (entry.offsets->size() != 2) return Fault(name, "data_offsets holds fewer than 2 numbers");
+  if (entry.type == nullptr) return TensorFault(name, "no dtype");
+  if (!entry.shape.has_value()) return TensorFault(name, "no shape");
+  if (!entry.offsets.has_value()) return TensorFault(name, "no data_offsets");
+  if (entry.offsets->size() != 2)
+    return TensorFault(name, "data_offsets holds fewer than 2 numbers");
   const uint64_t begin = entry.offsets->front();
   const uint64_t end = entry.offsets->back();
   if (begin > end) {
-    return Fault(name, absl::StrCat("data_offsets run backwards, ", begin, " to ", end));
+    return TensorFault(name, absl::StrCat("data_offsets run backwards, ", begin, " to ", end));
   }
   if (end > data_bytes) {
-    return Fault(name, absl::StrCat("ends at data byte ", end, ", but the file holds ", data_bytes,
-                                    " (truncated?)"));
+    return TensorFault(name, absl::StrCat("ends at data byte ", end, ", but the file holds ",
+                                          data_bytes, " (truncated?)"));
   }
   const std::optional<uint64_t> size = ByteSize(entry);
-  if (!size.has_value()) return Fault(name, "shape overflows 64 bits");
+  if (!size.has_value()) return TensorFault(name, "shape overflows 64 bits");
   if (*size != end - begin) {
-    return Fault(
+    return TensorFault(
         name, absl::StrCat("shape [", absl::StrJoin(*entry.shape, ","), "] of ", entry.type->name,
                            " takes ", *size, " bytes, data_offsets give ", end - begin));
   }
@@ -163,9 +166,10 @@ absl::Status CheckCoverage(const Entries& entries, uint64_t data_bytes) {
   uint64_t covered = 0;
   for (const auto* entry : order) {
     const uint64_t begin = entry->second.offsets->front();
-    if (begin < covered) return Fault(entry->first, "overlaps another tensor");
+    if (begin < covered) return TensorFault(entry->first, "overlaps another tensor");
     if (begin > covered) {
-      return Fault(entry->first, absl::StrCat("gap of ", begin - covered, " bytes before it"));
+      return TensorFault(entry->first,
+                         absl::StrCat("gap of ", begin - covered, " bytes before it"));
     }
     covered = entry->second.offsets->back();
   }

@@ -7,7 +7,7 @@
 namespace cairn::engine {
 namespace {
 
-constexpr size_t kAlignment = 8;
+constexpr size_t kHeaderAlignment = 8;
 
 }  // namespace
 
@@ -27,7 +27,7 @@ std::string EncodeSafetensors(std::vector<std::pair<std::string, Tensor>> tensor
     offset += tensor.bytes.size();
   }
   std::string json = header.dump();
-  json.append((kAlignment - json.size() % kAlignment) % kAlignment, ' ');
+  json.append((kHeaderAlignment - json.size() % kHeaderAlignment) % kHeaderAlignment, ' ');
 
   std::string file;
   file.reserve(sizeof(uint64_t) + json.size() + offset);

@@ -8,6 +8,7 @@
 #include "engine/model/hf_files.h"
 #include "engine/model/json_document.h"
 #include "engine/model/json_reader.h"
+#include "engine/model/model_file.h"
 
 namespace cairn::engine {
 namespace {
@@ -15,10 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr uint64_t kMaxBytes = 1 << 20;
-
-absl::Status In(const std::string& path, const absl::Status& status) {
-  return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
-}
 
 // A module's class without its package, and its folder.
 struct Module {
@@ -88,11 +85,11 @@ absl::Status ReadLimit(const std::string& path, SentenceTransformer* result) {
   if (!text.ok()) return text.status();
   if (!text->has_value()) return absl::OkStatus();
   const auto tree = ParseJsonObject(**text);
-  if (!tree.ok()) return In(path, tree.status());
+  if (!tree.ok()) return AtPath(path, tree.status());
   absl::Status status;
   result->max_tokens = JsonObject(*tree, &status).Unsigned("max_seq_length");
   if (result->max_tokens == 0u) status = absl::InvalidArgumentError("max_seq_length is 0");
-  return status.ok() ? status : In(path, status);
+  return status.ok() ? status : AtPath(path, status);
 }
 
 absl::Status ReadPrompts(const std::string& path, SentenceTransformer* result) {
@@ -100,7 +97,7 @@ absl::Status ReadPrompts(const std::string& path, SentenceTransformer* result) {
   if (!text.ok()) return text.status();
   if (!text->has_value()) return absl::OkStatus();
   const auto tree = ParseJsonObject(**text);
-  if (!tree.ok()) return In(path, tree.status());
+  if (!tree.ok()) return AtPath(path, tree.status());
   absl::Status status;
   const JsonObject object(*tree, &status);
   result->default_prompt = object.String("default_prompt_name").value_or("");
@@ -117,7 +114,7 @@ absl::Status ReadPrompts(const std::string& path, SentenceTransformer* result) {
   if (!result->default_prompt.empty() && result->prompts.count(result->default_prompt) == 0) {
     object.Fail("default_prompt_name names no prompt");
   }
-  return status.ok() ? status : In(path, status);
+  return status.ok() ? status : AtPath(path, status);
 }
 
 }  // namespace
@@ -128,13 +125,14 @@ absl::StatusOr<SentenceTransformer> ReadSentenceTransformer(const std::string& d
   if (!text.ok()) return text.status();
   if (!text->has_value()) return absl::NotFoundError(absl::StrCat(directory, ": no modules.json"));
   const auto modules = ParseModules(**text);
-  if (!modules.ok()) return In(modules_path, modules.status());
+  if (!modules.ok()) return AtPath(modules_path, modules.status());
   const bool known = modules->size() >= 2 && modules->size() <= 3 &&
                      (*modules)[0].type == "Transformer" && (*modules)[1].type == "Pooling" &&
                      (modules->size() == 2 || (*modules)[2].type == "Normalize");
   if (!known) {
-    return In(modules_path, absl::InvalidArgumentError(
-                                "its modules are not Transformer, Pooling and maybe Normalize"));
+    return AtPath(
+        modules_path,
+        absl::InvalidArgumentError("its modules are not Transformer, Pooling and maybe Normalize"));
   }
   SentenceTransformer result;
   result.normalize = modules->size() == 3;
@@ -145,7 +143,7 @@ absl::StatusOr<SentenceTransformer> ReadSentenceTransformer(const std::string& d
     return absl::InvalidArgumentError(absl::StrCat(pooling_path, ": missing"));
   }
   const auto pooling = ParsePooling(**pooling_text);
-  if (!pooling.ok()) return In(pooling_path, pooling.status());
+  if (!pooling.ok()) return AtPath(pooling_path, pooling.status());
   result.pooling = *pooling;
   absl::Status status = ReadLimit(directory + "/sentence_bert_config.json", &result);
   if (!status.ok()) return status;

@@ -24,12 +24,11 @@ constexpr char kConfigName[] = "config.json";
 constexpr char kSafetensorsName[] = "model.safetensors";
 constexpr char kTokenizerName[] = "tokenizer.json";
 
-constexpr uint64_t kMaxConfigBytes = 1 << 20;
-constexpr uint64_t kMaxTokenizerBytes = 256 << 20;
+constexpr uint64_t kMaxStaticConfigBytes = 1 << 20;
 constexpr uint64_t kMaxSafetensorsBytes = uint64_t{2} << 30;
 
 // Part of every fingerprint: changed when the same files come to give other vectors.
-constexpr std::string_view kFormatTag = "cairn static embedder 1";
+constexpr std::string_view kStaticFormatTag = "cairn static embedder 1";
 
 absl::Status Annotate(absl::string_view prefix, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(prefix, status.message()));
@@ -38,7 +37,7 @@ absl::Status Annotate(absl::string_view prefix, const absl::Status& status) {
 // Hash of the tag and of the files' lengths and hashes, so that no byte can move from one file to
 // the next unseen.
 std::string Fingerprint(const StaticModelFiles& files) {
-  std::string summary(kFormatTag);
+  std::string summary(kStaticFormatTag);
   for (std::string_view file : {files.config_json, files.safetensors, files.tokenizer_json}) {
     const XXH128_hash_t hash = XXH3_128bits(file.data(), file.size());
     absl::StrAppend(&summary, "/", file.size(), ":", absl::Hex(hash.high64, absl::kZeroPad16),
@@ -175,7 +174,7 @@ absl::StatusOr<std::unique_ptr<StaticEmbedder>> StaticEmbedder::Create(
 
 absl::StatusOr<std::unique_ptr<StaticEmbedder>> StaticEmbedder::Load(const std::string& directory) {
   const std::string prefix = absl::StrCat(directory, "/");
-  auto config = ReadModelFile(prefix + kConfigName, kMaxConfigBytes);
+  auto config = ReadModelFile(prefix + kConfigName, kMaxStaticConfigBytes);
   if (!config.ok()) return config.status();
   auto tokenizer = ReadModelFile(prefix + kTokenizerName, kMaxTokenizerBytes);
   if (!tokenizer.ok()) return tokenizer.status();

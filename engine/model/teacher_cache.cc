@@ -16,20 +16,20 @@
 namespace cairn::engine {
 namespace {
 
-constexpr char kMagic[8] = {'C', 'A', 'I', 'R', 'N', 'T', 'V', '\0'};
+constexpr char kCacheMagic[8] = {'C', 'A', 'I', 'R', 'N', 'T', 'V', '\0'};
 constexpr uint32_t kVersion = 1;
 constexpr size_t kHeaderBytes = 72;
 
 template <class T>
-void Put(T value, std::string* out) {
+void PutValue(T value, std::string* out) {
   char bytes[sizeof value];
   std::memcpy(bytes, &value, sizeof value);
   out->append(bytes, sizeof value);
 }
 
 void PutHash(XXH128_hash_t hash, std::string* out) {
-  Put<uint64_t>(hash.low64, out);
-  Put<uint64_t>(hash.high64, out);
+  PutValue<uint64_t>(hash.low64, out);
+  PutValue<uint64_t>(hash.high64, out);
 }
 
 XXH128_hash_t HashOf(absl::Span<const absl::Span<const uint32_t>> texts) {
@@ -46,15 +46,15 @@ XXH128_hash_t HashOf(absl::Span<const absl::Span<const uint32_t>> texts) {
 }
 
 std::string HeaderOf(const TeacherCacheKey& key) {
-  std::string header(kMagic, sizeof kMagic);
-  Put<uint32_t>(kVersion, &header);
-  Put<uint32_t>(key.dim, &header);
-  Put<uint64_t>(key.vectors, &header);
-  Put<uint32_t>(TeacherCache::kBlockVectors, &header);
-  Put<uint32_t>(0, &header);
+  std::string header(kCacheMagic, sizeof kCacheMagic);
+  PutValue<uint32_t>(kVersion, &header);
+  PutValue<uint32_t>(key.dim, &header);
+  PutValue<uint64_t>(key.vectors, &header);
+  PutValue<uint32_t>(TeacherCache::kBlockVectors, &header);
+  PutValue<uint32_t>(0, &header);
   PutHash(XXH3_128bits(key.teacher.data(), key.teacher.size()), &header);
   PutHash(HashOf(key.texts), &header);
-  Put<uint64_t>(XXH3_64bits(header.data(), header.size()), &header);
+  PutValue<uint64_t>(XXH3_64bits(header.data(), header.size()), &header);
   return header;
 }
 
@@ -125,7 +125,7 @@ absl::Status TeacherCache::ReadHeader(std::string_view wanted) {
     return absl::FailedPreconditionError(
         absl::StrCat(path_, ": ", what, "; remove it or name another file"));
   };
-  if (found.size() < kHeaderBytes || differs(0, sizeof kMagic)) {
+  if (found.size() < kHeaderBytes || differs(0, sizeof kCacheMagic)) {
     return refuse("not a file of teacher vectors");
   }
   uint64_t check;
@@ -155,7 +155,7 @@ absl::Status TeacherCache::ReadBlocks(uint32_t dim, absl::Span<float> vectors) {
 
 absl::Status TeacherCache::Append(absl::Span<const float> block) {
   std::string bytes(BytesOf(block));
-  Put<uint64_t>(CheckOf(bytes, blocks_), &bytes);
+  PutValue<uint64_t>(CheckOf(bytes, blocks_), &bytes);
   if (absl::Status s = Write(bytes); !s.ok()) return s;
   ++blocks_;
   return absl::OkStatus();

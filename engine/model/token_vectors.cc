@@ -15,7 +15,7 @@ namespace {
 // sum over any text's tokens (less than 2^32) stays below 1e34 and so within float32's range.
 constexpr double kMaxMagnitude = 1e12;
 
-absl::Status Fault(absl::string_view tensor, absl::string_view fault) {
+absl::Status VectorsFault(absl::string_view tensor, absl::string_view fault) {
   return absl::InvalidArgumentError(absl::StrCat("tensor ", tensor, ": ", fault));
 }
 
@@ -74,10 +74,11 @@ absl::Status CheckValues(absl::string_view name, const Tensor& tensor, size_t co
 // A tensor of one value per token.
 absl::Status CheckLength(absl::string_view name, const Tensor& tensor, size_t tokens) {
   if (tensor.shape.size() != 1) {
-    return Fault(name, absl::StrCat("has ", tensor.shape.size(), " dimensions, not 1"));
+    return VectorsFault(name, absl::StrCat("has ", tensor.shape.size(), " dimensions, not 1"));
   }
   if (tensor.shape[0] == tokens) return absl::OkStatus();
-  return Fault(name, absl::StrCat("holds ", tensor.shape[0], " values for ", tokens, " tokens"));
+  return VectorsFault(name,
+                      absl::StrCat("holds ", tensor.shape[0], " values for ", tokens, " tokens"));
 }
 
 const Tensor* FindOrNull(const SafeTensors& tensors, const char* name) {
@@ -107,15 +108,16 @@ absl::StatusOr<TokenVectors> TokenVectors::Create(const SafeTensors& tensors, bo
 
 absl::Status TokenVectors::SetEmbeddings(const Tensor& tensor, bool bytes_stay) {
   if (tensor.shape.size() != 2) {
-    return Fault("embeddings", absl::StrCat("has ", tensor.shape.size(), " dimensions, not 2"));
+    return VectorsFault("embeddings",
+                        absl::StrCat("has ", tensor.shape.size(), " dimensions, not 2"));
   }
   const uint64_t rows = tensor.shape[0];
   const uint64_t dim = tensor.shape[1];
   if (dim == 0 || dim > kMaxDim) {
-    return Fault("embeddings", absl::StrCat("dimension ", dim, " is not in 1..", kMaxDim));
+    return VectorsFault("embeddings", absl::StrCat("dimension ", dim, " is not in 1..", kMaxDim));
   }
   if (rows == 0 || rows > std::numeric_limits<uint32_t>::max()) {
-    return Fault("embeddings", absl::StrCat(rows, " rows are not in 1..2^32-1"));
+    return VectorsFault("embeddings", absl::StrCat(rows, " rows are not in 1..2^32-1"));
   }
 
   const kernels::AccumulateKernels& kernels = kernels::GetAccumulateKernels();
@@ -133,7 +135,7 @@ absl::Status TokenVectors::SetEmbeddings(const Tensor& tensor, bool bytes_stay) 
       accumulate_ = kernels.rows_i8;
       break;
     default:
-      return Fault("embeddings", "is neither F32, F16 nor I8");
+      return VectorsFault("embeddings", "is neither F32, F16 nor I8");
   }
   if (!status.ok()) return status;
 
@@ -151,10 +153,11 @@ absl::Status TokenVectors::SetEmbeddings(const Tensor& tensor, bool bytes_stay) 
 absl::Status TokenVectors::SetMapping(const Tensor& tensor) {
   const bool narrow = tensor.type == TensorType::kI32;
   if (!narrow && tensor.type != TensorType::kI64) {
-    return Fault("mapping", "is neither I32 nor I64");
+    return VectorsFault("mapping", "is neither I32 nor I64");
   }
   const uint64_t n = tensor.elements();
-  if (n > std::numeric_limits<uint32_t>::max()) return Fault("mapping", "is longer than 2^32-1");
+  if (n > std::numeric_limits<uint32_t>::max())
+    return VectorsFault("mapping", "is longer than 2^32-1");
   absl::Status status = CheckLength("mapping", tensor, n);
   if (!status.ok()) return status;
 
@@ -163,8 +166,8 @@ absl::Status TokenVectors::SetMapping(const Tensor& tensor) {
   for (size_t i = 0; i < n; ++i) {
     const int64_t row = narrow ? Read<int32_t>(bytes, i) : Read<int64_t>(bytes, i);
     if (row < 0 || row >= static_cast<int64_t>(rows_)) {
-      return Fault("mapping", absl::StrCat("row ", row, " of token ", i, " is outside the ", rows_,
-                                           " rows of embeddings"));
+      return VectorsFault("mapping", absl::StrCat("row ", row, " of token ", i, " is outside the ",
+                                                  rows_, " rows of embeddings"));
     }
     tokens_.push_back({static_cast<uint32_t>(row), 1.0f});
   }
@@ -174,7 +177,7 @@ absl::Status TokenVectors::SetMapping(const Tensor& tensor) {
 absl::Status TokenVectors::SetWeights(const Tensor& tensor) {
   const bool narrow = tensor.type == TensorType::kF32;
   if (!narrow && tensor.type != TensorType::kF64) {
-    return Fault("weights", "is neither F32 nor F64");
+    return VectorsFault("weights", "is neither F32 nor F64");
   }
   absl::Status status = CheckLength("weights", tensor, tokens_.size());
   if (status.ok()) {

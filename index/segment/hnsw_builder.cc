@@ -30,7 +30,7 @@ constexpr float kDiversity = 1.05f;
 
 // Nodes kept on the levels that lead down to a new node's: with one, as the paper has it, descents
 // between clusters often end in the wrong one, and so do the links.
-constexpr size_t kDescentWidth = 8;
+constexpr size_t kBuildDescentWidth = 8;
 
 // Encoded equal vectors are nearer to each other than this, in half the squared distance.
 constexpr float kEqualWithin = 0.05f;
@@ -148,7 +148,7 @@ void HnswBuilder::Impl::Insert(Slot slot) {
   Slot nearest = static_cast<Slot>(graph.entry_point);
   for (int l = graph.max_level; l >= 0; --l) {
     const LinkRows level_links = Level(l);
-    walk.Begin(rows.size(), l > level ? kDescentWidth : ef_construction);
+    walk.Begin(rows.size(), l > level ? kBuildDescentWidth : ef_construction);
     walk.Add(level_links, target, nearest);
     walk.Run(level_links, target);
     nearest = walk.found().front().node();

@@ -13,7 +13,7 @@ constexpr size_t kDescentWidth = 16;
 
 constexpr uint32_t kMaxLevels = 64;  // FAISS draws fewer than 32.
 
-absl::Status Damaged(const char* what) {
+absl::Status DamagedGraph(const char* what) {
   return absl::DataLossError(std::string("damaged graph: ") + what);
 }
 
@@ -22,7 +22,7 @@ absl::Status Damaged(const char* what) {
 absl::StatusOr<HnswGraph> HnswGraph::Open(const SectionFile& file, const VectorMeta& meta) {
   if (meta.links < 2 || 2 * uint64_t{meta.links} > kMaxRowLinks || meta.levels > kMaxLevels ||
       meta.count == 0) {
-    return Damaged("numbers");
+    return DamagedGraph("numbers");
   }
   HnswGraph graph;
   graph.links_ = meta.links;
@@ -33,12 +33,12 @@ absl::StatusOr<HnswGraph> HnswGraph::Open(const SectionFile& file, const VectorM
     if (!s.ok()) return s;
   }
   if (offsets->front() != 0 || !std::is_sorted(offsets->begin(), offsets->end())) {
-    return Damaged("offsets");
+    return DamagedGraph("offsets");
   }
   const auto upper =
       file.Get<uint32_t>(Section::kGraphUpper, uint64_t{offsets->back()} * (kHeader + meta.links));
   if (!upper.ok()) return upper.status();
-  if (meta.entry >= (meta.levels == 0 ? meta.slots : offsets->back())) return Damaged("entry");
+  if (meta.entry >= (meta.levels == 0 ? meta.slots : offsets->back())) return DamagedGraph("entry");
   graph.level0_links_ = *level0;
   graph.upper_offsets_ = *offsets;
   graph.upper_ = *upper;
@@ -109,19 +109,19 @@ absl::Status HnswGraph::CheckLevel(size_t level, const SlotSet& present) const {
   for (uint32_t row = upper_offsets_[level]; row < upper_offsets_[level + 1]; ++row) {
     const uint32_t* const words = UpperRow(row);
     const uint32_t node = words[kNode];
-    if (node >= present.size() || !present.Test(node)) return Damaged("node without a vector");
+    if (node >= present.size() || !present.Test(node)) return DamagedGraph("node without a vector");
     if (row > upper_offsets_[level] && UpperRow(row - 1)[kNode] >= node) {
-      return Damaged("order of nodes");
+      return DamagedGraph("order of nodes");
     }
     const uint32_t down = words[kDown];
     if (level == 0 ? down != node : !on_level(down, level - 1) || UpperRow(down)[kNode] != node) {
-      return Damaged("way down");
+      return DamagedGraph("way down");
     }
     bool ended = false;
     for (size_t i = 0; i < links_; ++i) {
       const uint32_t link = words[kHeader + i];
       if (link != kNoLink && (ended || link == row || !on_level(link, level))) {
-        return Damaged("link of an upper level");
+        return DamagedGraph("link of an upper level");
       }
       ended = link == kNoLink;
     }
@@ -132,7 +132,7 @@ absl::Status HnswGraph::CheckLevel(size_t level, const SlotSet& present) const {
 absl::Status HnswGraph::Check(const SlotSet& present) const {
   const size_t levels = upper_offsets_.size() - 1;
   if (levels == 0 ? !present.Test(entry_) : entry_ < upper_offsets_[levels - 1]) {
-    return Damaged("entry");
+    return DamagedGraph("entry");
   }
   for (size_t level = 0; level < levels; ++level) {
     if (absl::Status s = CheckLevel(level, present); !s.ok()) return s;
@@ -143,7 +143,7 @@ absl::Status HnswGraph::Check(const SlotSet& present) const {
       const uint32_t link = level0_links_[slot * level0_.width + i];
       if (link != kNoLink &&
           (ended || link == slot || link >= present.size() || !present.Test(link))) {
-        return Damaged("link of level 0");
+        return DamagedGraph("link of level 0");
       }
       ended = ended || link == kNoLink;
     }

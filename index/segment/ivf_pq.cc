@@ -7,7 +7,7 @@
 namespace cairn::index {
 namespace {
 
-absl::Status Damaged(const char* what) {
+absl::Status DamagedLists(const char* what) {
   return absl::DataLossError(std::string("damaged inverted lists: ") + what);
 }
 
@@ -16,7 +16,7 @@ absl::Status Damaged(const char* what) {
 absl::StatusOr<IvfPqLists> IvfPqLists::Open(const SectionFile& file, const VectorMeta& meta) {
   if (meta.lists == 0 || meta.lists > meta.count || meta.code_bytes == 0 ||
       meta.dim % meta.code_bytes != 0) {
-    return Damaged("numbers");
+    return DamagedLists("numbers");
   }
   IvfPqLists result;
   result.dim_ = meta.dim;
@@ -33,7 +33,7 @@ absl::StatusOr<IvfPqLists> IvfPqLists::Open(const SectionFile& file, const Vecto
   }
   if (offsets->front() != 0 || offsets->back() != meta.count ||
       !std::is_sorted(offsets->begin(), offsets->end())) {
-    return Damaged("offsets");
+    return DamagedLists("offsets");
   }
   result.centroids_ = *centroids;
   result.codebooks_ = *codebooks;
@@ -99,9 +99,11 @@ absl::Status IvfPqLists::Check(const SlotSet& present) const {
   for (size_t list = 0; list < lists(); ++list) {
     for (size_t entry = offsets_[list]; entry < offsets_[list + 1]; ++entry) {
       const Slot slot = slots_[entry];
-      if (slot >= present.size() || !present.Test(slot)) return Damaged("slot without a vector");
-      if (seen.Test(slot)) return Damaged("slot twice");
-      if (entry > offsets_[list] && slots_[entry - 1] >= slot) return Damaged("order of slots");
+      if (slot >= present.size() || !present.Test(slot))
+        return DamagedLists("slot without a vector");
+      if (seen.Test(slot)) return DamagedLists("slot twice");
+      if (entry > offsets_[list] && slots_[entry - 1] >= slot)
+        return DamagedLists("order of slots");
       seen.Set(slot);
     }
   }

@@ -10,8 +10,6 @@
 namespace cairn::index {
 namespace {
 
-constexpr size_t kBlockSize = LexicalTail::kBlockSize;
-
 // What a list of many postings begins with.
 struct ListHead {
   const ImpactFront<8>* front = nullptr;
@@ -100,14 +98,14 @@ PostingSource::List LexicalSegment::Find(TermId term, PostingScratch* scratch) c
     list.rest = {entry->at, nullptr, scratch->rest, scratch->rest_counts, 1};
     return list;
   }
-  const size_t blocks = entry->size / kBlockSize;
+  const size_t blocks = entry->size / kPostingBlock;
   const uint64_t directory = DirectoryBytes(blocks);
   const absl::Span<const uint8_t> bytes = PostingsFrom(entry->at);
   if (directory > bytes.size()) return list;
   const ListHead head = ReadHead(bytes, blocks);
   list.front = head.front;
   list.blocks = head.blocks;
-  if (const uint32_t rest = entry->size % kBlockSize; rest > 0) {
+  if (const uint32_t rest = entry->size % kPostingBlock; rest > 0) {
     list.rest = DecodeRest(bytes.subspan(directory), rest, scratch, nullptr);
   }
   return list;
@@ -195,7 +193,7 @@ absl::Status LexicalSegment::Checker::CheckTerm(size_t i) {
 }
 
 absl::Status LexicalSegment::Checker::CheckList(uint32_t size) {
-  const size_t blocks = size / kBlockSize;
+  const size_t blocks = size / kPostingBlock;
   const absl::Span<const uint8_t> bytes = s_.postings_.subspan(at_);
   const uint64_t directory = DirectoryBytes(blocks);
   if (directory > bytes.size()) return Damaged("beyond the section");
@@ -204,7 +202,7 @@ absl::Status LexicalSegment::Checker::CheckList(uint32_t size) {
   PostingScratch scratch;
   PostingRun rest;
   size_t used = 0;
-  if (const uint32_t n = size % kBlockSize; n > 0) {
+  if (const uint32_t n = size % kPostingBlock; n > 0) {
     rest = DecodeRest(s_.postings_.subspan(at_), n, &scratch, &used);
     if (used == 0) return Damaged("a broken rest");
     at_ += used;
@@ -215,7 +213,7 @@ absl::Status LexicalSegment::Checker::CheckList(uint32_t size) {
         DecodeBlock(s_.postings_.subspan(at_), block.first, block.last, &scratch, &used);
     if (used == 0) return Damaged("a broken block");
     at_ += used;
-    if (run.slot(0) != block.first || run.slot(kBlockSize - 1) != block.last) {
+    if (run.slot(0) != block.first || run.slot(kPostingBlock - 1) != block.last) {
       return Damaged("a block of other slots");
     }
     if (absl::Status s = CheckRun(run, &block.front, head.front); !s.ok()) return s;

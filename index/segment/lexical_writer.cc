@@ -3,11 +3,7 @@
 #include <cassert>
 
 namespace cairn::index {
-namespace {
-
-constexpr size_t kBlockSize = LexicalTail::kBlockSize;
-
-}  // namespace
+namespace {}  // namespace
 
 LexicalWriter::LexicalWriter(SectionWriter* out, absl::Span<const uint32_t> lengths,
                              float average_length)
@@ -37,15 +33,15 @@ void LexicalWriter::Add(TermId term, absl::Span<const Posting> postings) {
 }
 
 void LexicalWriter::AddList(absl::Span<const Posting> postings) {
-  const size_t blocks = postings.size() / kBlockSize;
+  const size_t blocks = postings.size() / kPostingBlock;
   const uint64_t data_begin = out_->section_bytes() + DirectoryBytes(blocks);
   directory_.clear();
   data_.clear();
-  if (const auto rest = postings.subspan(blocks * kBlockSize); !rest.empty()) {
+  if (const auto rest = postings.subspan(blocks * kPostingBlock); !rest.empty()) {
     AppendRest(rest, &data_);
   }
   for (size_t b = 0; b < blocks; ++b) {
-    AddBlock(postings.subspan(b * kBlockSize, kBlockSize), data_begin);
+    AddBlock(postings.subspan(b * kPostingBlock, kPostingBlock), data_begin);
   }
   if (blocks > 0) {
     out_->Append(&front_, sizeof(front_));

@@ -10,8 +10,7 @@
 namespace cairn::index {
 namespace {
 
-constexpr size_t kBlockSize = LexicalTail::kBlockSize;
-static_assert(kBlockSize == kernels::kPackedBlock);
+static_assert(kPostingBlock == kernels::kPackedBlock);
 
 constexpr size_t kBlockHeader = 4;
 constexpr size_t kRestHeader = 6;
@@ -60,10 +59,10 @@ uint8_t CountByte(uint32_t count) {
 }
 
 void AppendBlock(absl::Span<const Posting> postings, std::vector<uint8_t>* out) {
-  assert(postings.size() == kBlockSize);
-  Slot slots[kBlockSize];
-  uint8_t counts[kBlockSize];
-  for (size_t i = 0; i < kBlockSize; ++i) {
+  assert(postings.size() == kPostingBlock);
+  Slot slots[kPostingBlock];
+  uint8_t counts[kPostingBlock];
+  for (size_t i = 0; i < kPostingBlock; ++i) {
     slots[i] = postings[i].slot;
     counts[i] = CountByte(postings[i].count);
   }
@@ -75,7 +74,7 @@ void AppendBlock(absl::Span<const Posting> postings, std::vector<uint8_t>* out) 
   uint8_t* const block = out->data() + begin;
   block[0] = static_cast<uint8_t>(gap_width);
   block[1] = static_cast<uint8_t>(count_width);
-  if (IsNarrow(slots[0], slots[kBlockSize - 1])) {
+  if (IsNarrow(slots[0], slots[kPostingBlock - 1])) {
     kernels::PackGaps16(slots, gap_width, block + kBlockHeader);
   } else {
     kernels::PackGaps32(slots, gap_width, block + kBlockHeader);
@@ -84,7 +83,7 @@ void AppendBlock(absl::Span<const Posting> postings, std::vector<uint8_t>* out) 
 }
 
 void AppendRest(absl::Span<const Posting> postings, std::vector<uint8_t>* out) {
-  assert(!postings.empty() && postings.size() < kBlockSize);
+  assert(!postings.empty() && postings.size() < kPostingBlock);
   uint32_t all_gaps = 0;
   uint32_t all_counts = 0;
   for (size_t i = 0; i < postings.size(); ++i) {
@@ -124,7 +123,7 @@ PostingRun DecodeBlock(absl::Span<const uint8_t> bytes, Slot first, Slot last,
   PostingRun run;
   run.first = first;
   run.counts = scratch->block_counts;
-  run.size = kBlockSize;
+  run.size = kPostingBlock;
   kernels::UnpackCounts(gaps + gap_bytes, count_width, scratch->block_counts);
   if (narrow) {
     kernels::UnpackDistances16(gaps, gap_width, scratch->block.distances);
@@ -138,7 +137,7 @@ PostingRun DecodeBlock(absl::Span<const uint8_t> bytes, Slot first, Slot last,
 
 PostingRun DecodeRest(absl::Span<const uint8_t> bytes, uint32_t size, PostingScratch* scratch,
                       size_t* used) {
-  assert(size > 0 && size < kBlockSize);
+  assert(size > 0 && size < kPostingBlock);
   if (used != nullptr) *used = 0;
   if (bytes.size() < kRestHeader) return {};
   Slot slot;

@@ -47,7 +47,7 @@ static_assert(sizeof(TableEntry) == 24);
 
 constexpr size_t kTrailerBytes = sizeof(Footer) + kHashBytes;
 
-absl::Status FromErrno(const std::string& what, const std::string& path) {
+absl::Status SectionErrno(const std::string& what, const std::string& path) {
   const int error = errno;
   const std::string message = absl::StrCat(what, " ", path, ": ", std::strerror(error));
   if (error == ENOENT) return absl::NotFoundError(message);
@@ -79,7 +79,7 @@ struct SectionWriter::Hasher {
 absl::StatusOr<std::unique_ptr<SectionWriter>> SectionWriter::Create(const std::string& path,
                                                                      RateLimiter* limiter) {
   const int descriptor = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (descriptor < 0) return FromErrno("cannot create", path);
+  if (descriptor < 0) return SectionErrno("cannot create", path);
   return std::unique_ptr<SectionWriter>(new SectionWriter(path, descriptor, limiter));
 }
 
@@ -135,7 +135,7 @@ void SectionWriter::Flush() {
     if (n >= 0) {
       written += n;
     } else if (errno != EINTR) {
-      status_ = FromErrno("cannot write", path_);
+      status_ = SectionErrno("cannot write", path_);
     }
   }
   buffer_.clear();
@@ -159,8 +159,9 @@ absl::StatusOr<FileDigest> SectionWriter::Finish() {
   Flush();
   digest.bytes = position_;
   if (!status_.ok()) return status_;
-  if (fsync(descriptor_) != 0) return status_ = FromErrno("cannot sync", path_);
-  if (close(std::exchange(descriptor_, -1)) != 0) return status_ = FromErrno("cannot close", path_);
+  if (fsync(descriptor_) != 0) return status_ = SectionErrno("cannot sync", path_);
+  if (close(std::exchange(descriptor_, -1)) != 0)
+    return status_ = SectionErrno("cannot close", path_);
   finished_ = true;
   return digest;
 }
@@ -169,11 +170,11 @@ absl::StatusOr<std::shared_ptr<const SectionFile>> SectionFile::Open(const std::
                                                                      const FileDigest& expected,
                                                                      const WorkControl& control) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (descriptor < 0) return FromErrno("cannot open", path);
+  if (descriptor < 0) return SectionErrno("cannot open", path);
   const std::unique_ptr<const int, void (*)(const int*)> closer(&descriptor,
                                                                 [](const int* d) { close(*d); });
   struct stat info = {};
-  if (fstat(descriptor, &info) != 0) return FromErrno("cannot stat", path);
+  if (fstat(descriptor, &info) != 0) return SectionErrno("cannot stat", path);
   if (!S_ISREG(info.st_mode) || static_cast<uint64_t>(info.st_size) != expected.bytes ||
       expected.bytes < kHeaderBytes + kTrailerBytes) {
     return absl::DataLossError(absl::StrCat(path, " is damaged: ", info.st_size, " bytes where ",
@@ -191,20 +192,20 @@ absl::StatusOr<std::shared_ptr<const SectionFile>> SectionFile::Open(const std::
     const ssize_t n =
         pread(descriptor, buffer.data(), std::min<uint64_t>(buffer.size(), hashed - at), at);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return FromErrno("cannot read", path);
+    if (n < 0) return SectionErrno("cannot read", path);
     if (n == 0) return absl::DataLossError(absl::StrCat(path, " became shorter"));
     XXH3_128bits_update(state.get(), buffer.data(), n);
     at += n;
   }
   std::array<uint8_t, 16> stored;
   if (pread(descriptor, stored.data(), kHashBytes, hashed) != kHashBytes) {
-    return FromErrno("cannot read", path);
+    return SectionErrno("cannot read", path);
   }
   if (Canonical(XXH3_128bits_digest(state.get())) != expected.hash || stored != expected.hash) {
     return absl::DataLossError(absl::StrCat(path, " is damaged: its hash is another"));
   }
   void* data = mmap(nullptr, expected.bytes, PROT_READ, MAP_SHARED, descriptor, 0);
-  if (data == MAP_FAILED) return FromErrno("cannot map", path);
+  if (data == MAP_FAILED) return SectionErrno("cannot map", path);
   std::shared_ptr<SectionFile> file(new SectionFile());
   file->data_ = static_cast<const char*>(data);
   file->size_ = expected.bytes;

@@ -13,7 +13,7 @@ constexpr size_t kKeptFilters = 8;
 // Sets of metadata that a filter looks at between two looks at the cancellation.
 constexpr size_t kMetadataBetweenLooks = 1024;
 
-absl::Status Damaged(const char* what) {
+absl::Status Contradictory(const char* what) {
   return absl::DataLossError(absl::StrCat("a segment that contradicts itself: ", what));
 }
 
@@ -98,14 +98,14 @@ absl::Status Segment::OpenDocuments(const SegmentMeta& meta) {
   if (!Spans<uint32_t>(first_slots_, 0, static_cast<uint32_t>(meta.slots)) ||
       !Spans<uint64_t>(id_offsets_, 0, id_bytes_.size()) ||
       !Spans<uint64_t>(metadata_offsets_, 0, metadata_bytes_.size())) {
-    return Damaged("offsets");
+    return Contradictory("offsets");
   }
   ChunkId next = meta.begin;
   for (size_t d = 0; d < meta.documents; ++d) {
     const uint32_t count = first_slots_[d + 1] - first_slots_[d];
     if (count == 0 || first_chunks_[d] < next || first_chunks_[d] >= meta.end ||
         count > meta.end - first_chunks_[d] || metadata_of_[d] + 1 >= metadata_offsets_.size()) {
-      return Damaged("documents");
+      return Contradictory("documents");
     }
     next = first_chunks_[d] + count;
   }
@@ -182,7 +182,7 @@ absl::Status Segment::Check() const {
   const uint64_t total = std::accumulate(all.begin(), all.end(), uint64_t{0});
   absl::StatusOr<absl::Span<const SegmentMeta>> meta = file_->Get<SegmentMeta>(Section::kMeta, 1);
   if (!meta.ok()) return meta.status();
-  if (total != meta->front().length) return Damaged("lengths");
+  if (total != meta->front().length) return Contradictory("lengths");
   return vectors_->Check();
 }
 

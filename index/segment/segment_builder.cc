@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -14,7 +13,6 @@
 namespace cairn::index {
 namespace {
 
-constexpr Slot kNoSlot = std::numeric_limits<Slot>::max();
 // Share of a build that is done when all postings are written.
 constexpr double kVectorsBegin = 0.1;
 // Terms written between two looks at the control.

@@ -11,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "index/durable_files.h"
 
 namespace cairn::index {
 namespace {
@@ -22,23 +23,13 @@ absl::Status FromErrno(const std::string& what, const std::string& path) {
                                             : absl::UnavailableError(message);
 }
 
-absl::Status SyncDirectory(const std::string& path) {
+absl::Status SyncSegments(const std::string& path) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return FromErrno("cannot open", path);
   const bool synced = fsync(descriptor) == 0;
   const absl::Status s = synced ? absl::OkStatus() : FromErrno("cannot sync", path);
   close(descriptor);
   return s;
-}
-
-// Calls visit(path, name) for the folder's entries; none if it cannot be read.
-template <typename Visit>
-void ForEachEntry(const std::string& directory, Visit visit) {
-  std::error_code error;
-  std::filesystem::directory_iterator entry(directory, error);
-  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    visit(entry->path().string(), entry->path().filename().string());
-  }
 }
 
 }  // namespace
@@ -62,7 +53,7 @@ absl::Status SegmentFiles::Prepare() const {
   if (mkdir(directory_.c_str(), 0755) != 0) {
     return errno == EEXIST ? absl::OkStatus() : FromErrno("cannot create", directory_);
   }
-  return SyncDirectory(std::filesystem::path(directory_).parent_path().string());
+  return SyncSegments(std::filesystem::path(directory_).parent_path().string());
 }
 
 absl::Status SegmentFiles::Publish(CollectionId collection, uint64_t file) const {
@@ -73,7 +64,7 @@ absl::Status SegmentFiles::Publish(CollectionId collection, uint64_t file) const
     unlink(temporary.c_str());
     return s;
   }
-  return SyncDirectory(directory_);
+  return SyncSegments(directory_);
 }
 
 void SegmentFiles::Remove(CollectionId collection, const std::vector<uint64_t>& files) {

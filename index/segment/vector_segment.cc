@@ -37,11 +37,11 @@ constexpr size_t kPqCandidatesPerResult = 20;
 constexpr size_t kMinPqCandidates = 200;
 // Exact rows prefetched while one is scored.
 constexpr size_t kPrefetchRows = 4;
-constexpr size_t kLineBytes = 64;
+constexpr size_t kCacheLineBytes = 64;
 // Words of `allowed` looked at to estimate how many slots are.
 constexpr size_t kSampledWords = 64;
 
-absl::Status Damaged(const std::string& what) {
+absl::Status DamagedVectors(const std::string& what) {
   return absl::DataLossError(absl::StrCat("damaged vector sections: ", what));
 }
 
@@ -122,11 +122,11 @@ absl::Status VectorSegment::Impl::Open(uint64_t slots, size_t dim) {
   }
   if (meta.kind > static_cast<uint8_t>(VectorIndexKind::kIvfPq) ||
       meta.encoding > static_cast<uint8_t>(VectorEncoding::kInt8) || meta.reserved != 0) {
-    return Damaged("kind or encoding");
+    return DamagedVectors("kind or encoding");
   }
   if (meta.slots != slots || meta.dim != dim || slots > kMaxVectorSlots || dim == 0 ||
       dim > kMaxVectorDim) {
-    return Damaged("number of slots or dimension");
+    return DamagedVectors("number of slots or dimension");
   }
   encoding = static_cast<VectorEncoding>(meta.encoding);
   const auto words = file->Get<uint64_t>(Section::kVectorPresent, (slots + 63) / 64);
@@ -137,7 +137,7 @@ absl::Status VectorSegment::Impl::Open(uint64_t slots, size_t dim) {
   }
   if (present.words() != std::vector<uint64_t>(words->begin(), words->end()) ||
       present.Count() != meta.count) {
-    return Damaged("number of vectors");
+    return DamagedVectors("number of vectors");
   }
   if (absl::Status s = OpenRows(); !s.ok()) return s;
   if (meta.kind == static_cast<uint8_t>(VectorIndexKind::kHnsw)) {
@@ -218,7 +218,7 @@ std::vector<ScoredSlot> VectorSegment::Impl::Rescore(
   const auto prefetch = [&](size_t i) {
     if (i >= candidates.size()) return;
     const char* const row = reinterpret_cast<const char*>(ExactRow(candidates[i].slot));
-    for (size_t byte = 0; byte < row_bytes; byte += kLineBytes) __builtin_prefetch(row + byte);
+    for (size_t byte = 0; byte < row_bytes; byte += kCacheLineBytes) __builtin_prefetch(row + byte);
   };
   for (size_t i = 0; i < kPrefetchRows; ++i) prefetch(i);
   kernels::TopK top(k);
@@ -308,11 +308,12 @@ absl::Status VectorSegment::Impl::CheckRow(Slot slot) const {
   const size_t row_bytes = EncodedRowBytes(meta.dim, encoding);
   if (!present.Test(slot)) {
     const auto zero = [](const auto& x) { return x == std::remove_reference_t<decltype(x)>{}; };
-    if (!std::all_of(vector.begin(), vector.end(), zero)) return Damaged("vector of no chunk");
+    if (!std::all_of(vector.begin(), vector.end(), zero))
+      return DamagedVectors("vector of no chunk");
     return absl::OkStatus();
   }
   if (absl::Status s = CheckUnitVector(vector, meta.dim); !s.ok()) {
-    return Damaged(absl::StrCat("slot ", slot, ": ", s.message()));
+    return DamagedVectors(absl::StrCat("slot ", slot, ": ", s.message()));
   }
   if (encoding == VectorEncoding::kFloat32) return absl::OkStatus();
   std::vector<std::byte> row(row_bytes);
@@ -320,7 +321,7 @@ absl::Status VectorSegment::Impl::CheckRow(Slot slot) const {
   if (std::memcmp(row.data(), rows->Row(slot), row_bytes) != 0 ||
       measures.scale != rows->Scale(slot) || measures.norm != storage.norms[slot] ||
       measures.error != storage.errors[slot]) {
-    return Damaged(absl::StrCat("slot ", slot, ": the code is that of another vector"));
+    return DamagedVectors(absl::StrCat("slot ", slot, ": the code is that of another vector"));
   }
   return absl::OkStatus();
 }

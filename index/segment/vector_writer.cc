@@ -17,7 +17,7 @@
 namespace cairn::index {
 namespace {
 
-constexpr size_t kBatchRows = 256;
+constexpr size_t kEncodedBatchRows = 256;
 // Share of the work that is done when the vectors themselves are written, where a graph or lists
 // follow.
 constexpr double kIndexBegins = 0.1;
@@ -123,12 +123,12 @@ class PartWriter {
 };
 
 absl::Status PartWriter::ForEachSlot(Visitor visit) {
-  std::vector<float> values(kBatchRows * dim_);
-  std::vector<uint8_t> present(kBatchRows);
-  for (size_t begin = 0; begin < slots_; begin += kBatchRows) {
+  std::vector<float> values(kEncodedBatchRows * dim_);
+  std::vector<uint8_t> present(kEncodedBatchRows);
+  for (size_t begin = 0; begin < slots_; begin += kEncodedBatchRows) {
     if (control_.stopped()) return control_.Check();
     if (!out_->status().ok()) return out_->status();
-    const size_t count = std::min(kBatchRows, slots_ - begin);
+    const size_t count = std::min(kEncodedBatchRows, slots_ - begin);
     std::fill(present.begin(), present.end(), uint8_t{0});
     if (absl::Status s = source_->Read(static_cast<Slot>(begin), count,
                                        absl::MakeSpan(values).subspan(0, count * dim_),

@@ -22,9 +22,9 @@ namespace {
 
 using google::protobuf::Empty;
 
-constexpr Method kGet = {"cairn.v1.Documents/GetDocument"};
-constexpr Method kList = {"cairn.v1.Documents/ListDocuments"};
-constexpr Method kDelete = {"cairn.v1.Documents/DeleteDocument"};
+constexpr Method kGetDocument = {"cairn.v1.Documents/GetDocument"};
+constexpr Method kListDocuments = {"cairn.v1.Documents/ListDocuments"};
+constexpr Method kDeleteDocument = {"cairn.v1.Documents/DeleteDocument"};
 constexpr Method kBatchDelete = {"cairn.v1.Documents/BatchDeleteDocuments"};
 
 constexpr int kMostDeleted = 1000;
@@ -156,19 +156,19 @@ class DocumentsService final : public v1::Documents::CallbackService {
   grpc::ServerUnaryReactor* GetDocument(grpc::CallbackServerContext* context,
                                         const v1::GetDocumentRequest* request,
                                         v1::Document* response) override {
-    return StartUnary(state_, context, kGet, request, response,
+    return StartUnary(state_, context, kGetDocument, request, response,
                       [=](Call& call) { return Get(call, *request, response); });
   }
   grpc::ServerUnaryReactor* ListDocuments(grpc::CallbackServerContext* context,
                                           const v1::ListDocumentsRequest* request,
                                           v1::ListDocumentsResponse* response) override {
-    return StartUnary(state_, context, kList, request, response,
+    return StartUnary(state_, context, kListDocuments, request, response,
                       [=](Call& call) { return List(call, *request, response); });
   }
   grpc::ServerUnaryReactor* DeleteDocument(grpc::CallbackServerContext* context,
                                            const v1::DeleteDocumentRequest* request,
                                            Empty* response) override {
-    return StartUnary(state_, context, kDelete, request, response,
+    return StartUnary(state_, context, kDeleteDocument, request, response,
                       [=](Call& call) { return Delete(call, *request, response); });
   }
   grpc::ServerUnaryReactor* BatchDeleteDocuments(

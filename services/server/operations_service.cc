@@ -22,10 +22,10 @@ namespace {
 using google::protobuf::Empty;
 namespace longrunning = google::longrunning;
 
-constexpr Method kGet = {"google.longrunning.Operations/GetOperation"};
-constexpr Method kList = {"google.longrunning.Operations/ListOperations"};
+constexpr Method kGetOperation = {"google.longrunning.Operations/GetOperation"};
+constexpr Method kListOperations = {"google.longrunning.Operations/ListOperations"};
 constexpr Method kCancel = {"google.longrunning.Operations/CancelOperation"};
-constexpr Method kDelete = {"google.longrunning.Operations/DeleteOperation"};
+constexpr Method kDeleteOperation = {"google.longrunning.Operations/DeleteOperation"};
 constexpr Method kWait = {"google.longrunning.Operations/WaitOperation"};
 
 // An operation that is not there, or another tenant's.
@@ -159,13 +159,13 @@ class OperationsService final : public longrunning::Operations::CallbackService 
   grpc::ServerUnaryReactor* GetOperation(grpc::CallbackServerContext* context,
                                          const longrunning::GetOperationRequest* request,
                                          longrunning::Operation* response) override {
-    return StartUnary(state_, context, kGet, request, response,
+    return StartUnary(state_, context, kGetOperation, request, response,
                       [=](Call& call) { return Get(call, *request, response); });
   }
   grpc::ServerUnaryReactor* ListOperations(grpc::CallbackServerContext* context,
                                            const longrunning::ListOperationsRequest* request,
                                            longrunning::ListOperationsResponse* response) override {
-    return StartUnary(state_, context, kList, request, response,
+    return StartUnary(state_, context, kListOperations, request, response,
                       [=](Call& call) { return List(call, *request, response); });
   }
   grpc::ServerUnaryReactor* CancelOperation(grpc::CallbackServerContext* context,
@@ -177,7 +177,7 @@ class OperationsService final : public longrunning::Operations::CallbackService 
   grpc::ServerUnaryReactor* DeleteOperation(grpc::CallbackServerContext* context,
                                             const longrunning::DeleteOperationRequest* request,
                                             Empty* response) override {
-    return StartUnary(state_, context, kDelete, request, response,
+    return StartUnary(state_, context, kDeleteOperation, request, response,
                       [=](Call& call) { return Delete(call, *request); });
   }
   grpc::ServerUnaryReactor* WaitOperation(grpc::CallbackServerContext* context,

@@ -10,12 +10,11 @@ namespace {
 
 constexpr size_t kDefaultPassages = 8;
 constexpr size_t kMaxPassages = 1000;
-constexpr uint64_t kMaxRerank = 10'000;
 constexpr uint64_t kMaxSentences = 100;
 constexpr uint64_t kMaxTokens = 4096;
 constexpr uint64_t kMaxTokenBudget = uint64_t{1} << 20;
 
-constexpr EnumTable<v1::AnswerMode, AskMode, 2> kModes{{
+constexpr EnumTable<v1::AnswerMode, AskMode, 2> kAnswerModes{{
     {v1::ANSWER_MODE_EXTRACTIVE, AskMode::kExtractive},
     {v1::ANSWER_MODE_GENERATED, AskMode::kGenerated},
 }};
@@ -92,7 +91,7 @@ absl::StatusOr<AskRequest> ReadAnswerRequest(const v1::AnswerRequest& in) {
   if (!passages.ok()) return passages.status();
   out.passages = *passages;
   out.filter = in.filter();
-  const absl::StatusOr<AskMode> mode = ReadEnum("mode", kModes, in.mode(), AskMode::kAuto);
+  const absl::StatusOr<AskMode> mode = ReadEnum("mode", kAnswerModes, in.mode(), AskMode::kAuto);
   if (!mode.ok()) return mode.status();
   out.mode = *mode;
   absl::Status s;
@@ -115,7 +114,7 @@ void WriteAnswerRequest(const AskRequest& in, v1::AnswerRequest* out) {
   out->set_passages(Int32Of(in.passages));
   out->set_filter(in.filter);
   if (in.rerank.has_value()) out->set_rerank(Uint32Of(*in.rerank));
-  out->set_mode(WriteEnum(kModes, in.mode));
+  out->set_mode(WriteEnum(kAnswerModes, in.mode));
   out->mutable_extractive()->set_sentences(Uint32Of(in.sentences));
   v1::GenerationOptions* generation = out->mutable_generation();
   generation->set_max_tokens(Uint32Of(in.max_tokens));
@@ -165,7 +164,7 @@ AnswerSentence ReadAnswerSentence(const v1::AnswerSentence& in) {
 
 void WriteAnswerSummary(const AskResponse& in, v1::AnswerSummary* out) {
   out->Clear();
-  out->set_mode(WriteEnum(kModes, in.mode));
+  out->set_mode(WriteEnum(kAnswerModes, in.mode));
   out->set_finish(WriteEnum(kFinishes, in.finish));
   out->set_unsupported_sentences(in.unsupported_sentences);
   out->set_dropped_citations(in.dropped_citations);
@@ -185,8 +184,8 @@ void WriteAnswerSummary(const AskResponse& in, v1::AnswerSummary* out) {
 
 void ReadAnswerSummary(const v1::AnswerSummary& in, AskResponse* out) {
   // What a newer server may say counts as the plainest.
-  out->mode =
-      ReadEnum("mode", kModes, in.mode(), AskMode::kExtractive).value_or(AskMode::kExtractive);
+  out->mode = ReadEnum("mode", kAnswerModes, in.mode(), AskMode::kExtractive)
+                  .value_or(AskMode::kExtractive);
   out->finish = ReadEnum("finish", kFinishes, in.finish(), AnswerFinish::kComplete)
                     .value_or(AnswerFinish::kComplete);
   out->unsupported_sentences = in.unsupported_sentences();

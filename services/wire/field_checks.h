@@ -14,6 +14,9 @@
 
 namespace cairn::services {
 
+// Passages that a request may have reranked.
+inline constexpr uint64_t kMaxRerank = 10'000;
+
 // `value` if it is in [least, most], `value` 0 being `otherwise`.
 absl::StatusOr<size_t> ReadCount(std::string_view field, int32_t value, size_t least, size_t most,
                                  size_t otherwise);

@@ -13,7 +13,6 @@ namespace {
 
 constexpr size_t kDefaultK = 10;
 constexpr size_t kMaxK = 10'000;
-constexpr uint64_t kMaxRerank = 10'000;
 constexpr double kMaxK1 = 1000;
 
 constexpr EnumTable<v1::SearchMode, SearchMode, 3> kModes{{

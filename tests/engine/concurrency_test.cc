@@ -16,7 +16,7 @@ namespace {
 // Every version of document i consists of the word pair (subject i, version v) only, so a hit shows
 // which version it came from; a writer never goes back to an older one.
 TEST(Concurrency, SearchesBesideWritersSeeWholeDocumentsAndNeverGoBackInTime) {
-  testing::TempDir dir;
+  cairn::testing::TempDir dir;
   EngineOptions options;
   options.create_if_missing = true;
   options.min_free_bytes = 0;
@@ -95,7 +95,7 @@ TEST(Concurrency, SearchesBesideWritersSeeWholeDocumentsAndNeverGoBackInTime) {
 }
 
 TEST(Concurrency, CollectionsComeAndGoBesideSearches) {
-  testing::TempDir dir;
+  cairn::testing::TempDir dir;
   EngineOptions options;
   options.create_if_missing = true;
   options.min_free_bytes = 0;
@@ -128,7 +128,7 @@ TEST(Concurrency, CollectionsComeAndGoBesideSearches) {
 
 // Streams into one collection, some given up on the way, beside searches that are given up too.
 TEST(Concurrency, StreamsBesideEachOtherReportWhatTheyStored) {
-  testing::TempDir dir;
+  cairn::testing::TempDir dir;
   EngineOptions options;
   options.create_if_missing = true;
   options.min_free_bytes = 0;

@@ -213,7 +213,7 @@ TEST_F(IngestTest, FewerThreadsThanAskedForDoTheWork) {
   options_.threads = 64;
   absl::StatusOr<IngestReport> report;
   {
-    const testing::ScarceThreads scarce(3.5);
+    const cairn::testing::ScarceThreads scarce(3.5);
     if (!scarce.ok()) GTEST_SKIP() << "the address space cannot be limited here";
     report = engine_->IngestDocuments({Document("a"), Document("b"), Document("c")}, options_);
   }
@@ -227,7 +227,7 @@ TEST_F(IngestTest, WithoutASingleThreadItSaysSo) {
   for (double stacks : {0.5, 1.5}) {  // None for the writer; none left for a worker.
     absl::Status s;
     {
-      const testing::ScarceThreads scarce(stacks);
+      const cairn::testing::ScarceThreads scarce(stacks);
       if (!scarce.ok()) GTEST_SKIP() << "the address space cannot be limited here";
       s = engine_->IngestDocuments({Document("a")}, options_).status();
     }

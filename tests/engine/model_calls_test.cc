@@ -67,7 +67,7 @@ TEST(ScorePassages, EndsWhenItIsCancelled) {
 }
 
 TEST(EngineModels, TellWhatTheyAre) {
-  testing::TempDir dir;
+  cairn::testing::TempDir dir;
   EngineOptions options;
   options.create_if_missing = true;
   options.min_free_bytes = 0;

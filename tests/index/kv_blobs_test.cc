@@ -31,13 +31,13 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-KvBlobName NameOf(int seed) {
+KvBlobName BlobNamed(int seed) {
   KvBlobName name;
   name.bytes.fill(static_cast<uint8_t>(seed));
   return name;
 }
 
-KvConfigurationHash ConfigurationOf(int seed) { return NameOf(seed).bytes; }
+KvConfigurationHash ConfigurationOf(int seed) { return BlobNamed(seed).bytes; }
 
 class KvBlobsTest : public ::testing::Test {
  protected:
@@ -82,14 +82,14 @@ class KvBlobsTest : public ::testing::Test {
     row.uses = 1;
     const absl::Span<const std::byte> extent(reinterpret_cast<const std::byte*>(bytes.data()),
                                              bytes.size());
-    return blobs().Put(cid(), NameOf(name), row,
+    return blobs().Put(cid(), BlobNamed(name), row,
                        {chunk, ConfigurationOf(configuration), std::move(seen)}, "about",
                        absl::MakeSpan(&extent, 1));
   }
 
   bool Has(int name) {
-    const bool row = blobs().Find(cid(), NameOf(name)).ok();
-    EXPECT_EQ(blobs().Open(NameOf(name)).ok(), row) << name;
+    const bool row = blobs().Find(cid(), BlobNamed(name)).ok();
+    EXPECT_EQ(blobs().Open(BlobNamed(name)).ok(), row) << name;
     return row;
   }
 
@@ -134,13 +134,13 @@ TEST_F(KvBlobsTest, WhatIsPutIsFoundAlsoLater) {
   ASSERT_TRUE(Put(2, chunks[0], 2).ok());
   for (int i = 0; i < 2; ++i) {
     EXPECT_TRUE(Has(1));
-    EXPECT_THAT(OfChunk(chunks[0]), ElementsAre(NameOf(1), NameOf(2)));
+    EXPECT_THAT(OfChunk(chunks[0]), ElementsAre(BlobNamed(1), BlobNamed(2)));
     EXPECT_THAT(OfChunk(chunks[1]), IsEmpty());
-    absl::StatusOr<KvBlobRow> row = blobs().Find(cid(), NameOf(1));
+    absl::StatusOr<KvBlobRow> row = blobs().Find(cid(), BlobNamed(1));
     ASSERT_TRUE(row.ok());
     EXPECT_EQ(row->tokens, 7u);
     EXPECT_EQ(row->model, "model");
-    EXPECT_EQ(row->bytes, blobs().files().FileBytes(NameOf(1)));
+    EXPECT_EQ(row->bytes, blobs().files().FileBytes(BlobNamed(1)));
     EXPECT_EQ(blobs().blobs(), 2u);
     EXPECT_EQ(blobs().bytes(), 2 * row->bytes);
     Reopen();
@@ -201,13 +201,14 @@ TEST_F(KvBlobsTest, AReplacedDocumentDoesToo) {
 TEST_F(KvBlobsTest, ABlobOfTwoChunksGoesWithTheLast) {
   const std::vector<ChunkId> a = Ingest("a", "same"), b = Ingest("b", "same");
   ASSERT_TRUE(Put(1, a[0]).ok());
-  ASSERT_TRUE(blobs().AddReference(cid(), NameOf(1), {b[0], ConfigurationOf(1)}).ok());
-  EXPECT_TRUE(absl::IsNotFound(blobs().AddReference(cid(), NameOf(2), {b[0], ConfigurationOf(1)})));
+  ASSERT_TRUE(blobs().AddReference(cid(), BlobNamed(1), {b[0], ConfigurationOf(1)}).ok());
+  EXPECT_TRUE(
+      absl::IsNotFound(blobs().AddReference(cid(), BlobNamed(2), {b[0], ConfigurationOf(1)})));
   std::vector<bool> deleted;
   ASSERT_TRUE(collection_->Delete(std::vector<std::string>{"a"}, &deleted).ok());
   EXPECT_TRUE(Has(1));
   EXPECT_THAT(OfChunk(a[0]), IsEmpty());
-  EXPECT_THAT(OfChunk(b[0]), ElementsAre(NameOf(1)));
+  EXPECT_THAT(OfChunk(b[0]), ElementsAre(BlobNamed(1)));
   ASSERT_TRUE(collection_->Delete(std::vector<std::string>{"b"}, &deleted).ok());
   EXPECT_FALSE(Has(1));
   EXPECT_EQ(KvRows(), 0u);
@@ -219,13 +220,13 @@ TEST_F(KvBlobsTest, ABlobThatHasSeenAChunkGoesWithIt) {
   ASSERT_TRUE(Put(1, a[0], 1, "x", {b[0], a[0], c[0]}).ok());
   ASSERT_TRUE(Put(2, a[0], 1, "y", {c[0]}).ok());
   ASSERT_TRUE(Put(3, b[0]).ok());
-  EXPECT_THAT(OfChunk(a[0]), UnorderedElementsAre(NameOf(1), NameOf(2)));
+  EXPECT_THAT(OfChunk(a[0]), UnorderedElementsAre(BlobNamed(1), BlobNamed(2)));
   EXPECT_THAT(OfChunk(c[0]), IsEmpty()) << "it is not the chunk's";
   Ingest("b", "two, changed");
   EXPECT_FALSE(Has(1));
   EXPECT_TRUE(Has(2));
   EXPECT_FALSE(Has(3));
-  EXPECT_THAT(OfChunk(a[0]), ElementsAre(NameOf(2)));
+  EXPECT_THAT(OfChunk(a[0]), ElementsAre(BlobNamed(2)));
   Ingest("a", "one, changed");
   EXPECT_FALSE(Has(2));
   EXPECT_EQ(Files(), 0u);
@@ -242,7 +243,7 @@ TEST_F(KvBlobsTest, OpeningClearsBlobsThatHaveOutlivedWhatTheySaw) {
   ASSERT_TRUE(Put(1, a[0]).ok());
   ASSERT_TRUE(Put(2, a[0]).ok());
   // As when a program that knows of no blobs has deleted the chunk.
-  const std::string seen = KvChunkKey(cid(), 1000, NameOf(1));
+  const std::string seen = KvChunkKey(cid(), 1000, BlobNamed(1));
   RowBatch batch;
   batch.Put(Family::kDefault, seen, EncodeKvChunk(seen, kKvSeen));
   ASSERT_TRUE(store_->rows().Commit(std::move(batch)).ok());
@@ -276,8 +277,8 @@ TEST_F(KvBlobsTest, ADroppedCollectionLosesEverything) {
   EXPECT_EQ(Files(), 0u);
   EXPECT_EQ(KvRows(), 0u);
   const absl::Span<const std::byte> extent(reinterpret_cast<const std::byte*>("x"), 1);
-  const absl::Status s = blobs().Put(cid(), NameOf(3), KvBlobRow(), {a[0], ConfigurationOf(1)}, "",
-                                     absl::MakeSpan(&extent, 1));
+  const absl::Status s = blobs().Put(cid(), BlobNamed(3), KvBlobRow(), {a[0], ConfigurationOf(1)},
+                                     "", absl::MakeSpan(&extent, 1));
   EXPECT_TRUE(absl::IsNotFound(s)) << s;
   EXPECT_EQ(Files(), 0u);
 }
@@ -304,8 +305,8 @@ TEST_F(KvBlobsTest, AReembeddedCollectionKeepsThem) {
     EXPECT_NE(cid(), before);
     EXPECT_TRUE(Has(1));
     EXPECT_EQ(*blobs().Secret(cid()), secret);
-    EXPECT_THAT(OfChunk(a[0]), ElementsAre(NameOf(1)));
-    EXPECT_TRUE(absl::IsNotFound(blobs().Find(before, NameOf(1)).status()));
+    EXPECT_THAT(OfChunk(a[0]), ElementsAre(BlobNamed(1)));
+    EXPECT_TRUE(absl::IsNotFound(blobs().Find(before, BlobNamed(1)).status()));
     EXPECT_EQ(KvRows(), 3u);
   }
 }
@@ -316,21 +317,21 @@ TEST_F(KvBlobsTest, OpeningClearsWhatACrashLeft) {
   // Between a file's name and its rows.
   const std::string bytes = "x";
   const absl::Span<const std::byte> extent(reinterpret_cast<const std::byte*>(bytes.data()), 1);
-  ASSERT_TRUE(blobs().files().Write(NameOf(9), "", absl::MakeSpan(&extent, 1)).ok());
+  ASSERT_TRUE(blobs().files().Write(BlobNamed(9), "", absl::MakeSpan(&extent, 1)).ok());
   // Between writing and naming it.
-  directory_.Write("store/kv/08/" + NameOf(8).Hex() + ".kv.tmp", "half");
+  directory_.Write("store/kv/08/" + BlobNamed(8).Hex() + ".kv.tmp", "half");
   // Rows without a file, or with one of another size.
-  fs::remove(blobs().files().Path(NameOf(1)));
-  fs::resize_file(blobs().files().Path(NameOf(2)), 100);
+  fs::remove(blobs().files().Path(BlobNamed(1)));
+  fs::resize_file(blobs().files().Path(BlobNamed(2)), 100);
   // Between the batch that deletes a chunk and the end of its blobs; a program that knows of none.
   RowBatch batch;
-  batch.Delete(Family::kDefault, KvRefKey(cid(), NameOf(3), a[3]));
-  batch.Delete(Family::kDefault, KvChunkKey(cid(), a[3], NameOf(3)));
-  const std::string stray = KvChunkKey(cid(), 1000, NameOf(0));
+  batch.Delete(Family::kDefault, KvRefKey(cid(), BlobNamed(3), a[3]));
+  batch.Delete(Family::kDefault, KvChunkKey(cid(), a[3], BlobNamed(3)));
+  const std::string stray = KvChunkKey(cid(), 1000, BlobNamed(0));
   batch.Put(Family::kDefault, stray, EncodeKvChunk(stray, ConfigurationOf(1)));
-  const std::string stray_ref = KvRefKey(cid(), NameOf(0), 1000);
+  const std::string stray_ref = KvRefKey(cid(), BlobNamed(0), 1000);
   batch.Put(Family::kDefault, stray_ref, EncodeKvRef(stray_ref));
-  const std::string gone = KvBlobKey(77, NameOf(0));
+  const std::string gone = KvBlobKey(77, BlobNamed(0));
   batch.Put(Family::kDefault, gone, Encode(gone, KvBlobRow()));
   const std::string gone_secret = KvSecretKey(77);
   batch.Put(Family::kDefault, gone_secret, EncodeKvSecret(gone_secret, KvSecret()));
@@ -342,7 +343,7 @@ TEST_F(KvBlobsTest, OpeningClearsWhatACrashLeft) {
   EXPECT_EQ(KvRows(), 3u);
   EXPECT_EQ(blobs().damaged_at_opening(), 2u);
   EXPECT_EQ(blobs().blobs(), 1u);
-  EXPECT_EQ(blobs().bytes(), blobs().files().FileBytes(NameOf(0)));
+  EXPECT_EQ(blobs().bytes(), blobs().files().FileBytes(BlobNamed(0)));
   std::string value;
   EXPECT_TRUE(absl::IsNotFound(store_->rows().Get(Family::kDefault, gone_secret, nullptr, &value)));
 }
@@ -357,27 +358,27 @@ TEST_F(KvBlobsTest, AReaderChangesNothingAndReads) {
   ASSERT_TRUE(reader.ok()) << reader.status();
   KvBlobs& there = (*reader)->kv_blobs();
   EXPECT_EQ(there.blobs(), 1u);
-  EXPECT_TRUE(there.Find(cid(), NameOf(1)).ok());
-  EXPECT_TRUE(there.Open(NameOf(1)).ok());
+  EXPECT_TRUE(there.Find(cid(), BlobNamed(1)).ok());
+  EXPECT_TRUE(there.Open(BlobNamed(1)).ok());
   EXPECT_TRUE(there.Secret(cid()).ok());
-  EXPECT_TRUE(absl::IsFailedPrecondition(there.Remove(cid(), NameOf(1))));
-  EXPECT_TRUE(absl::IsFailedPrecondition(there.AddReference(cid(), NameOf(1), {})));
+  EXPECT_TRUE(absl::IsFailedPrecondition(there.Remove(cid(), BlobNamed(1))));
+  EXPECT_TRUE(absl::IsFailedPrecondition(there.AddReference(cid(), BlobNamed(1), {})));
 }
 
 TEST_F(KvBlobsTest, UsesAreRecordedOfWhatThereIs) {
   const std::vector<ChunkId> a = Ingest("a", "one");
   ASSERT_TRUE(Put(1, a[0]).ok());
-  const std::vector<KvUse> uses = {{cid(), NameOf(1), 4.5, 1234, 0.25},
-                                   {cid(), NameOf(2), 1, 1, 1}};
+  const std::vector<KvUse> uses = {{cid(), BlobNamed(1), 4.5, 1234, 0.25},
+                                   {cid(), BlobNamed(2), 1, 1, 1}};
   ASSERT_TRUE(blobs().RecordUses(uses).ok());
   Reopen();
-  absl::StatusOr<KvBlobRow> row = blobs().Find(cid(), NameOf(1));
+  absl::StatusOr<KvBlobRow> row = blobs().Find(cid(), BlobNamed(1));
   ASSERT_TRUE(row.ok());
   EXPECT_EQ(row->uses, 4.5);
   EXPECT_EQ(row->last_use_ms, 1234);
   EXPECT_EQ(row->priority, 0.25);
   EXPECT_EQ(row->seconds, 0.5);
-  EXPECT_TRUE(absl::IsNotFound(blobs().Find(cid(), NameOf(2)).status()));
+  EXPECT_TRUE(absl::IsNotFound(blobs().Find(cid(), BlobNamed(2)).status()));
 }
 
 TEST_F(KvBlobsTest, TooLittleDiskSpaceIsSaid) {
@@ -385,7 +386,7 @@ TEST_F(KvBlobsTest, TooLittleDiskSpaceIsSaid) {
   ASSERT_TRUE(blobs().Secret(cid()).ok());
   KvBlobs full(&store_->rows(), uint64_t{1} << 62);
   const absl::Span<const std::byte> extent(reinterpret_cast<const std::byte*>("x"), 1);
-  const absl::Status s = full.Put(cid(), NameOf(1), KvBlobRow(), {a[0], ConfigurationOf(1)}, "",
+  const absl::Status s = full.Put(cid(), BlobNamed(1), KvBlobRow(), {a[0], ConfigurationOf(1)}, "",
                                   absl::MakeSpan(&extent, 1));
   EXPECT_TRUE(absl::IsResourceExhausted(s)) << s;
   EXPECT_EQ(Files(), 0u);
@@ -395,9 +396,9 @@ TEST_F(KvBlobsTest, ASnapshotHasThemAndRestores) {
   const std::vector<ChunkId> a = Ingest("a", "one\ntwo");
   ASSERT_TRUE(Put(1, a[0]).ok());
   ASSERT_TRUE(Put(2, a[1], 1, std::string(10000, 'x')).ok());
-  directory_.Write("store/kv/08/" + NameOf(8).Hex() + ".kv.tmp", "half");
+  directory_.Write("store/kv/08/" + BlobNamed(8).Hex() + ".kv.tmp", "half");
   ASSERT_TRUE(store_->Snapshot(directory_.file("snapshot")).ok());
-  EXPECT_EQ(fs::hard_link_count(blobs().files().Path(NameOf(1))), 2u);
+  EXPECT_EQ(fs::hard_link_count(blobs().files().Path(BlobNamed(1))), 2u);
   std::vector<bool> deleted;
   ASSERT_TRUE(collection_->Delete(std::vector<std::string>{"a"}, &deleted).ok());
   EXPECT_FALSE(Has(1));
@@ -409,8 +410,8 @@ TEST_F(KvBlobsTest, ASnapshotHasThemAndRestores) {
   KvBlobs& there = (*restored)->kv_blobs();
   EXPECT_EQ(there.blobs(), 2u);
   for (int i : {1, 2}) {
-    ASSERT_TRUE(there.Find(cid(), NameOf(i)).ok());
-    absl::StatusOr<std::unique_ptr<KvBlobFile>> file = there.Open(NameOf(i));
+    ASSERT_TRUE(there.Find(cid(), BlobNamed(i)).ok());
+    absl::StatusOr<std::unique_ptr<KvBlobFile>> file = there.Open(BlobNamed(i));
     ASSERT_TRUE(file.ok());
     std::vector<std::byte> bytes((*file)->extent_bytes(0));
     EXPECT_TRUE((*file)->Read(0, absl::MakeSpan(bytes)).ok());
@@ -463,13 +464,13 @@ TEST(KvRowsTest, KeysAndRowsRoundTrip) {
   for (KvRowKind kind :
        {KvRowKind::kSecret, KvRowKind::kBlob, KvRowKind::kRef, KvRowKind::kChunk}) {
     const std::string key = kind == KvRowKind::kSecret ? KvSecretKey(7)
-                            : kind == KvRowKind::kBlob ? KvBlobKey(7, NameOf(3))
-                            : kind == KvRowKind::kRef  ? KvRefKey(7, NameOf(3), 1234567890123)
-                                                       : KvChunkKey(7, 1234567890123, NameOf(3));
+                            : kind == KvRowKind::kBlob ? KvBlobKey(7, BlobNamed(3))
+                            : kind == KvRowKind::kRef  ? KvRefKey(7, BlobNamed(3), 1234567890123)
+                                                       : KvChunkKey(7, 1234567890123, BlobNamed(3));
     absl::StatusOr<KvRowKey> parsed = ParseKvKey(kind, key);
     ASSERT_TRUE(parsed.ok());
     EXPECT_EQ(parsed->collection, 7u);
-    EXPECT_EQ(parsed->name, kind == KvRowKind::kSecret ? KvBlobName() : NameOf(3));
+    EXPECT_EQ(parsed->name, kind == KvRowKind::kSecret ? KvBlobName() : BlobNamed(3));
     const bool has_chunk = kind == KvRowKind::kRef || kind == KvRowKind::kChunk;
     EXPECT_EQ(parsed->chunk, has_chunk ? 1234567890123u : 0u);
     EXPECT_LT(KvBegin(kind, 7), key + "!");

@@ -523,7 +523,7 @@ TEST_F(Segmentation, ASegmentThatWasPassedOverOnceIsNeverUsedAgain) {
 TEST_F(Segmentation, DroppingACollectionEndsTheWaitForItsBuilds) {
   for (int round = 0; round < 5; ++round) {
     StoreOptions options = Cut(200);
-    options.index.bytes_per_second = 200'000;  // So that builds take a while.
+    options.index.bytes_per_second = 1'000'000;  // So that builds take a while.
     Opened o = Open("s", options);
     std::vector<PreparedDocument> documents = Documents(400);
     Upsert(o, {documents.begin(), documents.begin() + 200});

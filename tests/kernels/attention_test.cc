@@ -108,7 +108,7 @@ class Sequence {
   std::vector<float> keys_, values_;  // [tokens][head_dim]
 };
 
-class AttentionTest : public testing::TestWithParam<std::tuple<Isa, KvType>> {
+class AttentionTest : public ::testing::TestWithParam<std::tuple<Isa, KvType>> {
  protected:
   Isa isa() const { return std::get<0>(GetParam()); }
   KvType type() const { return std::get<1>(GetParam()); }
@@ -296,14 +296,14 @@ TEST_P(AttentionTest, RowsServeOneJobAfterAnother) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryIsaAndType, AttentionTest,
-                         testing::Combine(testing::ValuesIn(SupportedIsas()),
-                                          testing::ValuesIn(kTypes)),
-                         [](const testing::TestParamInfo<std::tuple<Isa, KvType>>& tested) {
+                         ::testing::Combine(::testing::ValuesIn(SupportedIsas()),
+                                            ::testing::ValuesIn(kTypes)),
+                         [](const ::testing::TestParamInfo<std::tuple<Isa, KvType>>& tested) {
                            return std::string(IsaName(std::get<0>(tested.param))) + "_" +
                                   std::string(KvTypeName(std::get<1>(tested.param)));
                          });
 
-class KvTileTest : public testing::TestWithParam<KvType> {};
+class KvTileTest : public ::testing::TestWithParam<KvType> {};
 
 TEST_P(KvTileTest, LoadsWhatWasStoredWithinTheTypesPrecision) {
   std::mt19937 rng(2);
@@ -403,8 +403,8 @@ TEST_P(KvTileTest, ATokenLeavesItsNeighboursAlone) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryType, KvTileTest, testing::ValuesIn(kTypes),
-                         [](const testing::TestParamInfo<KvType>& type) {
+INSTANTIATE_TEST_SUITE_P(EveryType, KvTileTest, ::testing::ValuesIn(kTypes),
+                         [](const ::testing::TestParamInfo<KvType>& type) {
                            return std::string(KvTypeName(type.param));
                          });
 

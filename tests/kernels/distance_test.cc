@@ -89,7 +89,7 @@ std::vector<size_t> Sizes() {
   return sizes;
 }
 
-class DistanceTest : public testing::TestWithParam<Isa> {
+class DistanceTest : public ::testing::TestWithParam<Isa> {
  protected:
   std::vector<float> RandomF32(size_t n) {
     std::normal_distribution<float> value;
@@ -207,7 +207,7 @@ void CheckScans(Scan scan, const Random& random, const Check& check) {
       scan(query.data(), rows.data(), count, dim, out.data());
       for (size_t r = 0; r < count; ++r) {
         check(out.data()[r], query.data(), rows.data() + r * dim, dim);
-        if (testing::Test::HasFatalFailure()) return;
+        if (::testing::Test::HasFatalFailure()) return;
         // A row's score is the same wherever it lies.
         Score alone{};
         scan(query.data(), rows.data() + r * dim, 1, dim, &alone);
@@ -277,8 +277,8 @@ TEST_P(DistanceTest, GatherI8ScoresAsAScanDoes) {
       kernels_.gather_i8, kernels_.scan_i8, [&](size_t n) { return RandomI8(n); }, rng_);
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryIsa, DistanceTest, testing::ValuesIn(SupportedIsas()),
-                         [](const testing::TestParamInfo<Isa>& isa) {
+INSTANTIATE_TEST_SUITE_P(EveryIsa, DistanceTest, ::testing::ValuesIn(SupportedIsas()),
+                         [](const ::testing::TestParamInfo<Isa>& isa) {
                            return std::string(IsaName(isa.param));
                          });
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr float kGuard = 12345.0f;
 
-class ElementwiseTest : public testing::TestWithParam<Isa> {
+class ElementwiseTest : public ::testing::TestWithParam<Isa> {
  protected:
   std::vector<float> Random(size_t n) {
     std::normal_distribution<float> value;
@@ -231,8 +231,8 @@ TEST_P(ElementwiseTest, GelusKeepToTheirLimitsAtExtremeValues) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryIsa, ElementwiseTest, testing::ValuesIn(SupportedIsas()),
-                         [](const testing::TestParamInfo<Isa>& isa) {
+INSTANTIATE_TEST_SUITE_P(EveryIsa, ElementwiseTest, ::testing::ValuesIn(SupportedIsas()),
+                         [](const ::testing::TestParamInfo<Isa>& isa) {
                            return std::string(IsaName(isa.param));
                          });
 

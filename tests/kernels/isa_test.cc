@@ -31,7 +31,7 @@ TEST(IsaDeathTest, EnvironmentForcesEverySupportedSet) {
           setenv("CAIRN_FORCE_ISA", std::string(IsaName(isa)).c_str(), 1);
           std::exit(ActiveIsa() == isa ? 0 : 1);
         },
-        testing::ExitedWithCode(0), "")
+        ::testing::ExitedWithCode(0), "")
         << IsaName(isa);
   }
 }
@@ -43,7 +43,7 @@ TEST(IsaDeathTest, UnknownForcedSetMeansTheWidest) {
         setenv("CAIRN_FORCE_ISA", "avx1024", 1);
         std::exit(ActiveIsa() == SupportedIsas().back() ? 0 : 1);
       },
-      testing::ExitedWithCode(0), "");
+      ::testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

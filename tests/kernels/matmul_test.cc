@@ -16,7 +16,7 @@
 namespace cairn::kernels {
 namespace {
 
-constexpr float kGuard = -98765.0f;
+constexpr float kMatMulGuard = -98765.0f;
 
 struct Shape {
   size_t outputs, columns, batch;
@@ -132,7 +132,7 @@ double Tolerance(size_t n) { return (16 + 4 * std::sqrt(static_cast<double>(n)))
 
 // The outputs of the product in rows of `ld`, guards between and behind them.
 std::vector<float> Outputs(const Case& c, size_t ld, bool accumulate) {
-  std::vector<float> out(c.shape.batch * ld + 64, kGuard);
+  std::vector<float> out(c.shape.batch * ld + 64, kMatMulGuard);
   for (size_t r = 0; accumulate && r < c.shape.batch; ++r) {
     for (size_t o = 0; o < c.shape.outputs; ++o) out[r * ld + o] = static_cast<float>(o + r) / 8;
   }
@@ -148,7 +148,7 @@ void CheckProduct(Isa isa, const Case& c, const Expected& expected, bool accumul
   for (size_t i = 0; i < out.size(); ++i) {
     const size_t r = i / ld, o = i % ld;
     if (r >= c.shape.batch || o >= c.shape.outputs) {
-      ASSERT_EQ(out[i], kGuard) << c.Name(isa) << ": written beyond the outputs, at " << i;
+      ASSERT_EQ(out[i], kMatMulGuard) << c.Name(isa) << ": written beyond the outputs, at " << i;
       continue;
     }
     const size_t at = r * c.shape.outputs + o;
@@ -355,7 +355,7 @@ TEST_P(ActivationsTest, EverySetEncodesTheSameBits) {
     const std::vector<float> row = AwkwardRow(n, rng);
     const size_t groups = (n + 127) / 128;
     std::vector<int8_t> q(n + 1, 77), expected_q(n + 1, 77);
-    std::vector<float> scales(groups + 1, kGuard), expected_scales(groups + 1, kGuard);
+    std::vector<float> scales(groups + 1, kMatMulGuard), expected_scales(groups + 1, kMatMulGuard);
     std::vector<int32_t> sums(n / 16 + 1, 99), expected_sums(n / 16 + 1, 99);
     kernels.encode_i8(row.data(), n, q.data(), scales.data(), sums.data());
     kScalarMatmul.encode_i8(row.data(), n, expected_q.data(), expected_scales.data(),

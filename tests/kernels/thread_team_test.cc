@@ -13,7 +13,7 @@
 namespace cairn::kernels {
 namespace {
 
-class ThreadTeamTest : public testing::TestWithParam<size_t> {};
+class ThreadTeamTest : public ::testing::TestWithParam<size_t> {};
 
 TEST_P(ThreadTeamTest, RunsEveryMemberOnceOnAThreadOfItsOwn) {
   ThreadTeam team(GetParam());
@@ -104,7 +104,7 @@ TEST_P(ThreadTeamTest, EndsWhetherOrNotItEverRan) {
 }
 
 // Beyond the number of cores, too.
-INSTANTIATE_TEST_SUITE_P(Sizes, ThreadTeamTest, testing::Values(1, 2, 3, 4));
+INSTANTIATE_TEST_SUITE_P(Sizes, ThreadTeamTest, ::testing::Values(1, 2, 3, 4));
 
 TEST(ShareOf, CoversEverythingOnceInWholeGrains) {
   for (size_t count : {0, 1, 2, 7, 15, 16, 17, 64, 100, 1001}) {

@@ -71,6 +71,12 @@ inline std::vector<std::string> BlockTexts(const chunking::Document& document) {
   return texts;
 }
 
+inline std::string Repeat(const std::string& unit, size_t times) {
+  std::string text;
+  for (size_t i = 0; i < times; ++i) text += unit;
+  return text;
+}
+
 // What every document promises: spans in order, apart, inside the text, at character boundaries.
 inline std::string BrokenPromise(const chunking::Document& document) {
   if (document.id.empty()) return "empty id";

@@ -20,6 +20,8 @@
 
 namespace cairn::testing {
 
+inline constexpr std::string_view kChunkers[] = {"fixed", "sentence", "structure"};
+
 inline std::vector<chunking::Chunk> Split(std::string_view chunker,
                                           const chunking::ChunkerOptions& options,
                                           const chunking::Tokenizer& tokenizer,

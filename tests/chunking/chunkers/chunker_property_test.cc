@@ -15,11 +15,10 @@ namespace {
 
 using cairn::testing::DocumentBuilder;
 using cairn::testing::ExpectSound;
+using cairn::testing::kChunkers;
 using cairn::testing::PlainText;
 using cairn::testing::Split;
 using Fake = cairn::testing::FakeTokenizer;
-
-constexpr std::string_view kChunkers[] = {"fixed", "sentence", "structure"};
 
 // Text of every kind that makes cutting hard.
 constexpr std::string_view kFragments[] = {

@@ -12,13 +12,13 @@
 namespace cairn::chunking {
 namespace {
 
+using cairn::testing::kChunkers;
 using cairn::testing::PlainText;
 using cairn::testing::Repeat;
 using cairn::testing::Split;
 using ::testing::SizeIs;
 using Fake = cairn::testing::FakeTokenizer;
 
-constexpr std::string_view kChunkers[] = {"fixed", "sentence", "structure"};
 constexpr size_t kMebibyte = size_t{1} << 20;
 
 // Chunks lie side by side and keep the limit: what can be checked fast.

@@ -17,28 +17,23 @@ using ::cairn::testing::BlockTexts;
 using ::cairn::testing::BrokenPromise;
 using ::cairn::testing::ReadIssueOf;
 using ::cairn::testing::ReadOne;
+using ::cairn::testing::Repeat;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-std::vector<std::string> Blocks(const std::string& html) {
+std::vector<std::string> HtmlBlocks(const std::string& html) {
   return BlockTexts(ReadOne("a.html", html));
 }
 
-std::string Repeat(const std::string& unit, size_t times) {
-  std::string text;
-  for (size_t i = 0; i < times; ++i) text += unit;
-  return text;
-}
-
 TEST(Html, KeepsHeadingsAndParagraphs) {
-  EXPECT_THAT(Blocks("<h1>One</h1><p>a<p>b<div>c</div>d<h3>Three</h3>e"),
+  EXPECT_THAT(HtmlBlocks("<h1>One</h1><p>a<p>b<div>c</div>d<h3>Three</h3>e"),
               ElementsAre("H1 One", "P a", "P b", "P c", "P d", "H3 Three", "P e"));
 }
 
 TEST(Html, CollapsesWhiteSpaceAsABrowserDoes) {
-  EXPECT_THAT(Blocks("<p>  a \n\t b<b> c</b><i>d </i> e&nbsp; &#160;f<br> g\xC2\xADh"),
+  EXPECT_THAT(HtmlBlocks("<p>  a \n\t b<b> c</b><i>d </i> e&nbsp; &#160;f<br> g\xC2\xADh"),
               ElementsAre("P a b cd e f\ngh"));
 }
 
@@ -47,60 +42,60 @@ TEST(Html, BlocksLieInTheTextWithBlankLinesBetween) {
 }
 
 TEST(Html, KeepsPreformattedTextAsItIs) {
-  EXPECT_THAT(Blocks("<p>a<pre>\n  x &lt; y\n\n\tz  </pre>b<pre><code>c</code></pre>"),
+  EXPECT_THAT(HtmlBlocks("<p>a<pre>\n  x &lt; y\n\n\tz  </pre>b<pre><code>c</code></pre>"),
               ElementsAre("P a", "C   x < y\n\n\tz", "P b", "C c"));
 }
 
 TEST(Html, ListItemsKnowTheirDepth) {
-  EXPECT_THAT(Blocks("<ul><li>a<li><p>b</p><p>more b</p><ol><li>c</ol>rest</ul><blockquote>q"),
+  EXPECT_THAT(HtmlBlocks("<ul><li>a<li><p>b</p><p>more b</p><ol><li>c</ol>rest</ul><blockquote>q"),
               ElementsAre("L1 a", "L1 b", "L1 more b", "L2 c", "L1 rest", "Q q"));
 }
 
 TEST(Html, ATermAndItsDefinitionAreOneBlock) {
-  EXPECT_THAT(Blocks("<dl><dt>t<dd><p>d</p><p>e</p><dt>u</dt><dd><pre>x</pre></dd></dl>"),
+  EXPECT_THAT(HtmlBlocks("<dl><dt>t<dd><p>d</p><p>e</p><dt>u</dt><dd><pre>x</pre></dd></dl>"),
               ElementsAre("L1 t\nd", "L1 e", "L1 u", "C x"));
 }
 
 TEST(Html, TablesAreRowsOfCells) {
-  EXPECT_THAT(Blocks("<table><caption>Cap</caption><thead><tr><th>a<th>b</thead>"
-                     "<tr><td><p>1</p> x<td><ul><li>2</ul></td></tr><tr><td></table>z"),
+  EXPECT_THAT(HtmlBlocks("<table><caption>Cap</caption><thead><tr><th>a<th>b</thead>"
+                         "<tr><td><p>1</p> x<td><ul><li>2</ul></td></tr><tr><td></table>z"),
               ElementsAre("P Cap", "T a | b\n1 x | 2", "P z"));
-  EXPECT_THAT(Blocks("<table><tr><td><img><td>Note</tr><tr><td>text</table>"),
+  EXPECT_THAT(HtmlBlocks("<table><tr><td><img><td>Note</tr><tr><td>text</table>"),
               ElementsAre("P Note\ntext"));
 }
 
 TEST(Html, LayoutTablesAreTakenApart) {
   EXPECT_THAT(
-      Blocks("<table><tr><td>menu<td><h1>T</h1><p>a<table><tr><td>1<td>2</table><p>b</table>"),
+      HtmlBlocks("<table><tr><td>menu<td><h1>T</h1><p>a<table><tr><td>1<td>2</table><p>b</table>"),
       ElementsAre("P menu", "H1 T", "P a", "T 1 | 2", "P b"));
 }
 
 TEST(Html, DropsWhatIsNotText) {
   EXPECT_THAT(
-      Blocks("<p>a</p><script>if (a<b) '<p>no'</script><style>p{}</style><noscript>n</noscript>"
-             "<template>n</template><svg><title>n</title><text>n</text></svg><nav>n</nav>"
-             "<header>n</header><footer>n</footer><aside>n</aside><div role=navigation>n</div>"
-             "<form><label>kept</label><select><option>n</select><button>n</button>"
-             "<textarea><p>n</textarea></form><p hidden>n<p aria-hidden=true>n"
-             "<p style='Display : none'>n</p><div class='x toc'>n</div><iframe>n</iframe>"
-             "<h2>b<a class=headerlink>\xC2\xB6</a></h2><!-- n --><!--><?n?><p>c"),
+      HtmlBlocks("<p>a</p><script>if (a<b) '<p>no'</script><style>p{}</style><noscript>n</noscript>"
+                 "<template>n</template><svg><title>n</title><text>n</text></svg><nav>n</nav>"
+                 "<header>n</header><footer>n</footer><aside>n</aside><div role=navigation>n</div>"
+                 "<form><label>kept</label><select><option>n</select><button>n</button>"
+                 "<textarea><p>n</textarea></form><p hidden>n<p aria-hidden=true>n"
+                 "<p style='Display : none'>n</p><div class='x toc'>n</div><iframe>n</iframe>"
+                 "<h2>b<a class=headerlink>\xC2\xB6</a></h2><!-- n --><!--><?n?><p>c"),
       ElementsAre("P a", "P kept", "H2 b", "P c"));
 }
 
 TEST(Html, HeadersAndAsidesInsideTheContentAreText) {
   EXPECT_THAT(
-      Blocks("<article><header><h1>T</h1></header><p>text</p><aside>note</aside></article>"),
+      HtmlBlocks("<article><header><h1>T</h1></header><p>text</p><aside>note</aside></article>"),
       ElementsAre("H1 T", "P text", "P note"));
 }
 
 TEST(Html, PrefersTheMainContent) {
-  EXPECT_THAT(Blocks("<p>before<main><p>text</main><p>after"), ElementsAre("P text"));
-  EXPECT_THAT(Blocks("<p>before<div role='main'><p>text</div><p>after"), ElementsAre("P text"));
-  EXPECT_THAT(Blocks("<p>before<article><p>all of the text</article>"),
+  EXPECT_THAT(HtmlBlocks("<p>before<main><p>text</main><p>after"), ElementsAre("P text"));
+  EXPECT_THAT(HtmlBlocks("<p>before<div role='main'><p>text</div><p>after"), ElementsAre("P text"));
+  EXPECT_THAT(HtmlBlocks("<p>before<article><p>all of the text</article>"),
               ElementsAre("P all of the text"));
-  EXPECT_THAT(Blocks("<p>a page with much text<article>x</article>"),
+  EXPECT_THAT(HtmlBlocks("<p>a page with much text<article>x</article>"),
               ElementsAre("P a page with much text", "P x"));
-  EXPECT_THAT(Blocks("<main></main><p>text"), ElementsAre("P text"));
+  EXPECT_THAT(HtmlBlocks("<main></main><p>text"), ElementsAre("P text"));
 }
 
 TEST(Html, TakesTitleAndMetadataFromTheHead) {
@@ -127,8 +122,8 @@ TEST(Html, TheTitleOfLastResortIsTheFirstHeadingThenTheStem) {
 }
 
 TEST(Html, DecodesCharacterReferences) {
-  EXPECT_THAT(Blocks("<p>&lt;&eacute;&copy;&#x41;&#66&#150;&#0;&#xD800;&#99999999999;&hellip;"
-                     "&NotEqualTilde;&bogus;&amp&ampx;& &;"),
+  EXPECT_THAT(HtmlBlocks("<p>&lt;&eacute;&copy;&#x41;&#66&#150;&#0;&#xD800;&#99999999999;&hellip;"
+                         "&NotEqualTilde;&bogus;&amp&ampx;& &;"),
               ElementsAre("P <\xC3\xA9\xC2\xA9"
                           "AB\xE2\x80\x93\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xE2\x80\xA6"
                           "\xE2\x89\x82\xCC\xB8&bogus;&&ampx;& &;"));
@@ -158,8 +153,8 @@ TEST(Html, FindsTheEncoding) {
 }
 
 TEST(Html, XhtmlElementsMayCloseThemselves) {
-  EXPECT_THAT(Blocks("<?xml version='1.0'?><html><script src='x'/><title/><p>a<nav/>b</p>"
-                     "<![CDATA[<i>]]></html>"),
+  EXPECT_THAT(HtmlBlocks("<?xml version='1.0'?><html><script src='x'/><title/><p>a<nav/>b</p>"
+                         "<![CDATA[<i>]]></html>"),
               ElementsAre("P ab", "P <i>"));
 }
 
@@ -168,13 +163,13 @@ TEST(Html, APageWithoutTextIsAnIssue) {
 }
 
 TEST(Html, RepairsWhatIsLeftOpenOrCrossed) {
-  EXPECT_THAT(Blocks("<div><p>a<b>b</div></p></i>c</td></ul><li>d"),
+  EXPECT_THAT(HtmlBlocks("<div><p>a<b>b</div></p></i>c</td></ul><li>d"),
               ElementsAre("P ab", "P c", "L1 d"));
-  EXPECT_THAT(Blocks("<p>a<table><tr><td></div>b</p></main>c</table>d"),
+  EXPECT_THAT(HtmlBlocks("<p>a<table><tr><td></div>b</p></main>c</table>d"),
               ElementsAre("P a", "P b c", "P d"));
-  EXPECT_THAT(Blocks("a < b <3 <p class='x>y' title=\"<p>\">c<p d"),
+  EXPECT_THAT(HtmlBlocks("a < b <3 <p class='x>y' title=\"<p>\">c<p d"),
               ElementsAre("P a < b <3", "P c"));
-  EXPECT_THAT(Blocks("<span hidden><span>no</span>no</span>yes"), ElementsAre("P yes"));
+  EXPECT_THAT(HtmlBlocks("<span hidden><span>no</span>no</span>yes"), ElementsAre("P yes"));
 }
 
 TEST(Html, NestingOfAnyDepthIsRead) {

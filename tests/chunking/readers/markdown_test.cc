@@ -13,10 +13,11 @@ namespace {
 using ::cairn::testing::BlockTexts;
 using ::cairn::testing::BrokenPromise;
 using ::cairn::testing::ReadOne;
+using ::cairn::testing::Repeat;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-std::vector<std::string> Blocks(const std::string& markdown) {
+std::vector<std::string> MarkdownBlocks(const std::string& markdown) {
   return BlockTexts(ReadOne("a.md", markdown));
 }
 
@@ -26,54 +27,54 @@ TEST(Markdown, TheTextIsTheSource) {
 }
 
 TEST(Markdown, FindsAtxHeadings) {
-  EXPECT_THAT(Blocks("# One\ntext\n### Three ###\n####### no\n#no\n\n#\n"),
+  EXPECT_THAT(MarkdownBlocks("# One\ntext\n### Three ###\n####### no\n#no\n\n#\n"),
               ElementsAre("H1 # One", "P text", "H3 ### Three ###", "P ####### no\n#no", "H1 #"));
 }
 
 TEST(Markdown, FindsSetextHeadings) {
-  EXPECT_THAT(Blocks("One\n===\n\nTwo\nlines\n---\ntext\n"),
+  EXPECT_THAT(MarkdownBlocks("One\n===\n\nTwo\nlines\n---\ntext\n"),
               ElementsAre("H1 One\n===", "H2 Two\nlines\n---", "P text"));
-  EXPECT_THAT(Blocks("- item\n---\n\n***\n===\n"), ElementsAre("L1 - item", "P ==="));
+  EXPECT_THAT(MarkdownBlocks("- item\n---\n\n***\n===\n"), ElementsAre("L1 - item", "P ==="));
 }
 
 TEST(Markdown, FindsFencedCodeVerbatim) {
-  EXPECT_THAT(Blocks("a\n```c++\n# no heading\n\n  x\n~~~\n````\nb"),
+  EXPECT_THAT(MarkdownBlocks("a\n```c++\n# no heading\n\n  x\n~~~\n````\nb"),
               ElementsAre("P a", "C ```c++\n# no heading\n\n  x\n~~~\n````", "P b"));
-  EXPECT_THAT(Blocks("~~~\nopen to the end\n\n# x\n"),
+  EXPECT_THAT(MarkdownBlocks("~~~\nopen to the end\n\n# x\n"),
               ElementsAre("C ~~~\nopen to the end\n\n# x"));
-  EXPECT_THAT(Blocks("``` a ` b\n"), ElementsAre("P ``` a ` b"));
+  EXPECT_THAT(MarkdownBlocks("``` a ` b\n"), ElementsAre("P ``` a ` b"));
 }
 
 TEST(Markdown, FindsIndentedCode) {
-  EXPECT_THAT(Blocks("a\n    lazy\n\n    code\n\n\tmore\nb"),
+  EXPECT_THAT(MarkdownBlocks("a\n    lazy\n\n    code\n\n\tmore\nb"),
               ElementsAre("P a\n    lazy", "C code\n\n\tmore", "P b"));
 }
 
 TEST(Markdown, FindsNestedListItems) {
   EXPECT_THAT(
-      Blocks("- a\n  lazy\n  - b\n    1. c\n- d\n\n  more of d\n\nend\n"),
+      MarkdownBlocks("- a\n  lazy\n  - b\n    1. c\n- d\n\n  more of d\n\nend\n"),
       ElementsAre("L1 - a\n  lazy", "L2 - b", "L3 1. c", "L1 - d", "L1 more of d", "P end"));
-  EXPECT_THAT(Blocks("1) a\n2) b\n* * x\n"), ElementsAre("L1 1) a", "L1 2) b", "L2 * * x"));
-  EXPECT_THAT(Blocks("text\n1999. no list\n-\n"), ElementsAre("H2 text\n1999. no list\n-"));
-  EXPECT_THAT(Blocks("- a\n\n  ```\n  code\n  ```\n"),
+  EXPECT_THAT(MarkdownBlocks("1) a\n2) b\n* * x\n"), ElementsAre("L1 1) a", "L1 2) b", "L2 * * x"));
+  EXPECT_THAT(MarkdownBlocks("text\n1999. no list\n-\n"), ElementsAre("H2 text\n1999. no list\n-"));
+  EXPECT_THAT(MarkdownBlocks("- a\n\n  ```\n  code\n  ```\n"),
               ElementsAre("L1 - a", "C ```\n  code\n  ```"));
 }
 
 TEST(Markdown, FindsQuotes) {
-  EXPECT_THAT(Blocks("> a\n> b\nlazy\n>\n> c\n\nd"),
+  EXPECT_THAT(MarkdownBlocks("> a\n> b\nlazy\n>\n> c\n\nd"),
               ElementsAre("Q > a\n> b\nlazy", "Q > c", "P d"));
 }
 
 TEST(Markdown, FindsTables) {
-  EXPECT_THAT(Blocks("intro\n| a | b |\n|---|:-:|\n| 1 | 2 |\n3 | 4\n\nend\n"),
+  EXPECT_THAT(MarkdownBlocks("intro\n| a | b |\n|---|:-:|\n| 1 | 2 |\n3 | 4\n\nend\n"),
               ElementsAre("P intro", "T | a | b |\n|---|:-:|\n| 1 | 2 |\n3 | 4", "P end"));
-  EXPECT_THAT(Blocks("| a | b |\n|---|\n"), ElementsAre("P | a | b |\n|---|"));
+  EXPECT_THAT(MarkdownBlocks("| a | b |\n|---|\n"), ElementsAre("P | a | b |\n|---|"));
 }
 
 TEST(Markdown, LeavesCommentsAndBreaksOutOfBlocks) {
-  EXPECT_THAT(Blocks("a\n<!-- x\n\n# y\n-->\nb\n\n***\n- - -\nc"),
+  EXPECT_THAT(MarkdownBlocks("a\n<!-- x\n\n# y\n-->\nb\n\n***\n- - -\nc"),
               ElementsAre("P a", "P b", "P c"));
-  EXPECT_THAT(Blocks("<!-- open\n\nb\n"), ElementsAre("P <!-- open", "P b"));
+  EXPECT_THAT(MarkdownBlocks("<!-- open\n\nb\n"), ElementsAre("P <!-- open", "P b"));
 }
 
 TEST(Markdown, FrontMatterBecomesMetadata) {
@@ -114,12 +115,6 @@ TEST(Markdown, TheTitleIsTheFirstTopHeadingElseTheStem) {
   EXPECT_EQ(ReadOne("a.md", "Two\nlines\n===\n").title, "Two lines");
   EXPECT_EQ(ReadOne("dir/readme.md", "text").title, "readme");
   EXPECT_EQ(ReadOne("a.md", "# " + std::string(100000, 'x')).title.size(), 4096u);
-}
-
-std::string Repeat(const std::string& unit, size_t times) {
-  std::string text;
-  for (size_t i = 0; i < times; ++i) text += unit;
-  return text;
 }
 
 // Each takes seconds when linear, hours when quadratic.

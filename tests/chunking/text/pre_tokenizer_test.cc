@@ -69,7 +69,7 @@ std::vector<std::string> Matches(icu::RegexMatcher* regex, const std::string& te
   return words;
 }
 
-std::string RandomText(std::mt19937* random) {
+std::string RandomPieces(std::mt19937* random) {
   const std::vector<std::string> pieces = {
       "a",      "Zq",     "\u00E9", "e\u0301", "\u4E2D", "\uD55C",     "\u01C5",
       "1",      "22",     "\u0663", "\u00BD",  "\u2167", "\U0001D7D8", " ",
@@ -103,7 +103,7 @@ TEST_P(SplitStepTest, SplitsAsItsRegularExpression) {
   const PreTokenizer pre_tokenizer({GetParam().step});
   const auto regex = Compile(GetParam().text);
   for (int i = 0; i < 20000; ++i) {
-    const std::string text = RandomText(&random);
+    const std::string text = RandomPieces(&random);
     ASSERT_EQ(Words(pre_tokenizer, text), Matches(regex.get(), text))
         << ::testing::PrintToString(text);
   }

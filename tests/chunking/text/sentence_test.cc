@@ -97,7 +97,7 @@ TEST(SplitSentences, SentencesEndAfterAbbreviationsToo) {
   }
 }
 
-std::string RandomText(std::mt19937* random, const std::vector<const char*>& pieces) {
+std::string RandomSentences(std::mt19937* random, const std::vector<const char*>& pieces) {
   std::string text;
   for (unsigned i = (*random)() % 30; i > 0; --i) text += pieces[(*random)() % pieces.size()];
   return text;
@@ -110,7 +110,7 @@ TEST(SplitSentences, CoversTheTextWithoutGapOrOverlap) {
       "\n",     "\t",     "\"",     ")",      "(",    "3",    "IV", ",",     "-",
       "\u3002", "\u00E9", "\u2029", "\u0301", "\xFF", "\xE2", "\r", "\u0085"};
   for (int i = 0; i < 20000; ++i) {
-    const std::string text = RandomText(&random, pieces);
+    const std::string text = RandomSentences(&random, pieces);
     size_t end = 0;
     for (const Span& span : SplitSentences(text)) {
       ASSERT_EQ(span.begin, end) << text;
@@ -149,7 +149,7 @@ TEST(SplitSentences, AgreesWithIcuWhereNoGuardApplies) {
   }
   for (int i = 0; i < 20000; ++i) {
     // A first word keeps leading white space out of play: here it belongs to the first sentence.
-    const std::string text = "blick" + RandomText(&random, i % 2 == 0 ? ascii : all);
+    const std::string text = "blick" + RandomSentences(&random, i % 2 == 0 ? ascii : all);
     std::vector<size_t> ends;
     for (const Span& span : SplitSentences(text)) ends.push_back(span.end);
     ASSERT_EQ(ends, IcuBoundaries(text)) << text;

@@ -49,7 +49,7 @@ std::string Json(const std::string& vocabulary, const std::string& model_extra =
          R"(,"vocab":)" + vocabulary + "}}";
 }
 
-std::string ErrorOf(const std::string& json) {
+std::string LoadError(const std::string& json) {
   const auto tokenizer = LoadTokenizerJson(json);
   EXPECT_EQ(tokenizer.status().code(), absl::StatusCode::kInvalidArgument) << json;
   return std::string(tokenizer.status().message());
@@ -151,36 +151,36 @@ TEST(WordPiece, HonoursAddedTokenFlags) {
 }
 
 TEST(LoadTokenizerJson, NamesWhatIsWrong) {
-  EXPECT_THAT(ErrorOf(""), HasSubstr("tokenizer.json"));
-  EXPECT_THAT(ErrorOf("[]"), HasSubstr("not a JSON object"));
-  EXPECT_THAT(ErrorOf("{}"), HasSubstr("\"model\""));
-  EXPECT_THAT(ErrorOf(R"({"model":{"type":"WordLevel"}})"), HasSubstr("WordLevel"));
-  EXPECT_THAT(ErrorOf(R"({"model":[]})"), HasSubstr("object"));
-  EXPECT_THAT(ErrorOf(std::string(100000, '[')), HasSubstr("tokenizer.json"));
-  EXPECT_THAT(ErrorOf(Json("{}")), HasSubstr("empty"));
-  EXPECT_THAT(ErrorOf(Json("[]")), HasSubstr("object"));
-  EXPECT_THAT(ErrorOf(Json(R"({"a":0})")), HasSubstr("unknown token"));
-  EXPECT_THAT(ErrorOf(Json(R"({"[UNK]":0,"a":0})")), HasSubstr("id 0 is used twice"));
-  EXPECT_THAT(ErrorOf(Json(R"({"[UNK]":0,"a":1,"a":2})")), HasSubstr("twice"));
-  EXPECT_THAT(ErrorOf(Json(R"({"[UNK]":0,"a":3000000000})")), HasSubstr("too large"));
-  EXPECT_THAT(ErrorOf(Json(R"({"[UNK]":0,"a":2000000000})")), HasSubstr("too large"));
-  EXPECT_THAT(ErrorOf(Json(R"({"[UNK]":0,"a":-1})")), HasSubstr("no valid id"));
-  EXPECT_THAT(ErrorOf(Json(R"({"[UNK]":0,"a":"x"})")), HasSubstr("no valid id"));
-  EXPECT_THAT(ErrorOf(Json(R"({"[UNK]":0})", R"(,"max_input_chars_per_word":1000000)")),
+  EXPECT_THAT(LoadError(""), HasSubstr("tokenizer.json"));
+  EXPECT_THAT(LoadError("[]"), HasSubstr("not a JSON object"));
+  EXPECT_THAT(LoadError("{}"), HasSubstr("\"model\""));
+  EXPECT_THAT(LoadError(R"({"model":{"type":"WordLevel"}})"), HasSubstr("WordLevel"));
+  EXPECT_THAT(LoadError(R"({"model":[]})"), HasSubstr("object"));
+  EXPECT_THAT(LoadError(std::string(100000, '[')), HasSubstr("tokenizer.json"));
+  EXPECT_THAT(LoadError(Json("{}")), HasSubstr("empty"));
+  EXPECT_THAT(LoadError(Json("[]")), HasSubstr("object"));
+  EXPECT_THAT(LoadError(Json(R"({"a":0})")), HasSubstr("unknown token"));
+  EXPECT_THAT(LoadError(Json(R"({"[UNK]":0,"a":0})")), HasSubstr("id 0 is used twice"));
+  EXPECT_THAT(LoadError(Json(R"({"[UNK]":0,"a":1,"a":2})")), HasSubstr("twice"));
+  EXPECT_THAT(LoadError(Json(R"({"[UNK]":0,"a":3000000000})")), HasSubstr("too large"));
+  EXPECT_THAT(LoadError(Json(R"({"[UNK]":0,"a":2000000000})")), HasSubstr("too large"));
+  EXPECT_THAT(LoadError(Json(R"({"[UNK]":0,"a":-1})")), HasSubstr("no valid id"));
+  EXPECT_THAT(LoadError(Json(R"({"[UNK]":0,"a":"x"})")), HasSubstr("no valid id"));
+  EXPECT_THAT(LoadError(Json(R"({"[UNK]":0})", R"(,"max_input_chars_per_word":1000000)")),
               HasSubstr("max_input_chars_per_word"));
-  EXPECT_THAT(ErrorOf(Json(R"({"[UNK]":0})", R"(,"continuing_subword_prefix":7)")),
+  EXPECT_THAT(LoadError(Json(R"({"[UNK]":0})", R"(,"continuing_subword_prefix":7)")),
               HasSubstr("continuing_subword_prefix"));
-  EXPECT_THAT(ErrorOf(Json(R"({"[UNK]":0})", "", R"(,"added_tokens":[{"id":1}])")),
+  EXPECT_THAT(LoadError(Json(R"({"[UNK]":0})", "", R"(,"added_tokens":[{"id":1}])")),
               HasSubstr("content"));
-  EXPECT_THAT(ErrorOf(Json(R"({"[UNK]":0})", "", R"(,"added_tokens":[{"content":"x"}])")),
+  EXPECT_THAT(LoadError(Json(R"({"[UNK]":0})", "", R"(,"added_tokens":[{"content":"x"}])")),
               HasSubstr("valid id"));
   EXPECT_THAT(
-      ErrorOf(Json(R"({"[UNK]":0})", "", R"(,"added_tokens":[{"id":99999,"content":"x"}])")),
+      LoadError(Json(R"({"[UNK]":0})", "", R"(,"added_tokens":[{"id":99999,"content":"x"}])")),
       HasSubstr("too large"));
-  EXPECT_THAT(ErrorOf(Json(R"({"[UNK]":0})", "", "", R"({"type":"NFKC"})")), HasSubstr("NFKC"));
+  EXPECT_THAT(LoadError(Json(R"({"[UNK]":0})", "", "", R"({"type":"NFKC"})")), HasSubstr("NFKC"));
   std::string nested = R"({"type":"BertNormalizer"})";
   for (int i = 0; i < 50; ++i) nested = R"({"type":"Sequence","normalizers":[)" + nested + "]}";
-  EXPECT_THAT(ErrorOf(Json(R"({"[UNK]":0})", "", "", nested)), HasSubstr("too many steps"));
+  EXPECT_THAT(LoadError(Json(R"({"[UNK]":0})", "", "", nested)), HasSubstr("too many steps"));
 }
 
 TEST(LoadTokenizerJson, NoUserTextBecomesChatMarkupWhateverTheFileCallsIt) {
@@ -219,7 +219,7 @@ TEST(LoadTokenizerJson, RefusesNormalizersThatFillTheMemory) {
 
 TEST(LoadTokenizerJson, WhatAFileSaysIsEscapedAndCutInMessages) {
   const std::string hostile =
-      ErrorOf(R"({"model":{"type":"\u001b[2J\u009b)" + std::string(1000, 'x') + R"("}})");
+      LoadError(R"({"model":{"type":"\u001b[2J\u009b)" + std::string(1000, 'x') + R"("}})");
   EXPECT_THAT(hostile, HasSubstr(R"(\x1b[2J\xc2\x9bxxx)"));
   EXPECT_THAT(hostile, HasSubstr("xxx...\" is not known"));
   EXPECT_LT(hostile.size(), 250u);
@@ -335,12 +335,12 @@ TEST(Unigram, JoinsUnknownCharacters) {
 }
 
 TEST(Unigram, RefusesWhatIsWrong) {
-  EXPECT_THAT(ErrorOf(R"({"model":{"type":"Unigram","vocab":[]}})"), HasSubstr("empty"));
-  EXPECT_THAT(ErrorOf(R"({"model":{"type":"Unigram","vocab":[["a"]]}})"), HasSubstr("entry 0"));
-  EXPECT_THAT(ErrorOf(R"({"model":{"type":"Unigram","vocab":[["a",1]]}})"), HasSubstr("unk_id"));
-  EXPECT_THAT(ErrorOf(R"({"model":{"type":"Unigram","unk_id":1,"vocab":[["a",1]]}})"),
+  EXPECT_THAT(LoadError(R"({"model":{"type":"Unigram","vocab":[]}})"), HasSubstr("empty"));
+  EXPECT_THAT(LoadError(R"({"model":{"type":"Unigram","vocab":[["a"]]}})"), HasSubstr("entry 0"));
+  EXPECT_THAT(LoadError(R"({"model":{"type":"Unigram","vocab":[["a",1]]}})"), HasSubstr("unk_id"));
+  EXPECT_THAT(LoadError(R"({"model":{"type":"Unigram","unk_id":1,"vocab":[["a",1]]}})"),
               HasSubstr("unk_id"));
-  EXPECT_THAT(ErrorOf(R"({"model":{"type":"Unigram","unk_id":0,"vocab":[["a",1],["a",2]]}})"),
+  EXPECT_THAT(LoadError(R"({"model":{"type":"Unigram","unk_id":0,"vocab":[["a",1],["a",2]]}})"),
               HasSubstr("twice"));
 }
 

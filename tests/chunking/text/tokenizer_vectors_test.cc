@@ -17,7 +17,7 @@ using ::cairn::testing::CheckVectors;
 using ::cairn::testing::Reversible;
 using ::testing::Contains;
 
-std::string Shared(const std::string& path) {
+std::string SharedTokenizer(const std::string& path) {
   return cairn::testing::ReadFileOrDie(cairn::testing::SharedDir() + "/tokenizers/" + path);
 }
 
@@ -31,10 +31,10 @@ class VocabularyVectors : public ::testing::TestWithParam<Case> {};
 TEST_P(VocabularyVectors, AreEncodedAndDecodedExactly) {
   const std::string file = "ggml-vocab-" + GetParam().name + ".gguf";
   CAIRN_NEED_SHARED("tokenizers/" + file);
-  auto tokenizer = MakeTokenizer(cairn::testing::GgufVocabulary(Shared(file)).Read());
+  auto tokenizer = MakeTokenizer(cairn::testing::GgufVocabulary(SharedTokenizer(file)).Read());
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
-  EXPECT_GT(CheckVectors(**tokenizer, Shared(file + ".inp"), Shared(file + ".out"),
-                         GetParam().reversible),
+  EXPECT_GT(CheckVectors(**tokenizer, SharedTokenizer(file + ".inp"),
+                         SharedTokenizer(file + ".out"), GetParam().reversible),
             40);
 }
 
@@ -51,11 +51,12 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(LoadVocabAndMerges, GivesTheIdsOfQwen2) {
   CAIRN_NEED_SHARED("tokenizers/qwen2");
-  auto tokenizer = LoadVocabAndMerges(Shared("qwen2/vocab.json"), Shared("qwen2/merges.txt"),
-                                      Shared("qwen2/tokenizer_config.json"));
+  auto tokenizer =
+      LoadVocabAndMerges(SharedTokenizer("qwen2/vocab.json"), SharedTokenizer("qwen2/merges.txt"),
+                         SharedTokenizer("qwen2/tokenizer_config.json"));
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
-  EXPECT_GT(CheckVectors(**tokenizer, Shared("ggml-vocab-qwen2.gguf.inp"),
-                         Shared("ggml-vocab-qwen2.gguf.out"), Reversible::kYes),
+  EXPECT_GT(CheckVectors(**tokenizer, SharedTokenizer("ggml-vocab-qwen2.gguf.inp"),
+                         SharedTokenizer("ggml-vocab-qwen2.gguf.out"), Reversible::kYes),
             40);
   EXPECT_THAT((*tokenizer)->special_tokens().end_of_generation, Contains(151645u));
   EXPECT_THAT((*tokenizer)->EncodePrompt("<|im_start|>", ControlText::kAsTokens),
@@ -89,7 +90,7 @@ TEST(LoadTokenizerJson, GivesTheReferenceTokensOfRealModels) {
   };
   for (const Expected& expected : all) {
     auto tokenizer =
-        LoadTokenizerJson(Shared(std::string("hf/") + expected.file + "_tokenizer.json"));
+        LoadTokenizerJson(SharedTokenizer(std::string("hf/") + expected.file + "_tokenizer.json"));
     ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
     EXPECT_EQ((*tokenizer)->EncodePrompt(expected.text, ControlText::kAsTokens), expected.ids);
     EXPECT_EQ((*tokenizer)->Decode(expected.ids), expected.decoded);

@@ -18,12 +18,12 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-std::unique_ptr<Tokenizer> Must(absl::StatusOr<std::unique_ptr<Tokenizer>> tokenizer) {
+std::unique_ptr<Tokenizer> MustMake(absl::StatusOr<std::unique_ptr<Tokenizer>> tokenizer) {
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
   return *std::move(tokenizer);
 }
 
-std::vector<uint32_t> Ids(const Tokenizer& tokenizer, std::string_view text) {
+std::vector<uint32_t> IdsOf(const Tokenizer& tokenizer, std::string_view text) {
   std::vector<Token> tokens;
   tokenizer.Encode(text, &tokens);
   std::vector<uint32_t> ids;
@@ -63,32 +63,32 @@ VocabularyDescription SmallSentencePiece() {
 }
 
 TEST(MakeTokenizer, MergesSentencePiecesByScore) {
-  const auto tokenizer = Must(MakeTokenizer(SmallSentencePiece()));
-  EXPECT_THAT(Ids(*tokenizer, "ab"), ElementsAre(7));
-  EXPECT_THAT(Ids(*tokenizer, "ba ab"), ElementsAre(3, 5, 4, 7));
-  EXPECT_THAT(Ids(*tokenizer, "  ab"), ElementsAre(3, 3, 7));
-  EXPECT_THAT(Ids(*tokenizer, ""), ElementsAre());
+  const auto tokenizer = MustMake(MakeTokenizer(SmallSentencePiece()));
+  EXPECT_THAT(IdsOf(*tokenizer, "ab"), ElementsAre(7));
+  EXPECT_THAT(IdsOf(*tokenizer, "ba ab"), ElementsAre(3, 5, 4, 7));
+  EXPECT_THAT(IdsOf(*tokenizer, "  ab"), ElementsAre(3, 3, 7));
+  EXPECT_THAT(IdsOf(*tokenizer, ""), ElementsAre());
   EXPECT_EQ(tokenizer->Decode({3, 3, 7}), "  ab");
 }
 
 TEST(MakeTokenizer, UndoesMergesIntoUnusedTokens) {
   VocabularyDescription d = SmallSentencePiece();
   d.add_space_prefix = false;
-  EXPECT_THAT(Ids(*Must(MakeTokenizer(d)), "aba"), ElementsAre(6, 4));
+  EXPECT_THAT(IdsOf(*MustMake(MakeTokenizer(d)), "aba"), ElementsAre(6, 4));
   d.types[8] = TokenType::kNormal;
-  EXPECT_THAT(Ids(*Must(MakeTokenizer(d)), "aba"), ElementsAre(8));
+  EXPECT_THAT(IdsOf(*MustMake(MakeTokenizer(d)), "aba"), ElementsAre(8));
 }
 
 TEST(MakeTokenizer, FallsBackToBytesOnlyWhereAllAreThere) {
-  const auto tokenizer = Must(MakeTokenizer(SmallSentencePiece()));
-  EXPECT_THAT(Ids(*tokenizer, "\u00E9"), ElementsAre(3, 10, 11));
-  EXPECT_THAT(Ids(*tokenizer, "\u4E2D\u4E2Dab"), ElementsAre(3, 0, 6));
+  const auto tokenizer = MustMake(MakeTokenizer(SmallSentencePiece()));
+  EXPECT_THAT(IdsOf(*tokenizer, "\u00E9"), ElementsAre(3, 10, 11));
+  EXPECT_THAT(IdsOf(*tokenizer, "\u4E2D\u4E2Dab"), ElementsAre(3, 0, 6));
   EXPECT_EQ(tokenizer->Decode({10, 11}), "\u00E9");
   EXPECT_EQ(tokenizer->Decode({10}), "\uFFFD");
 }
 
 TEST(MakeTokenizer, FindsUserDefinedTokensAlwaysAndControlTokensOnDemand) {
-  const auto tokenizer = Must(MakeTokenizer(SmallSentencePiece()));
+  const auto tokenizer = MustMake(MakeTokenizer(SmallSentencePiece()));
   EXPECT_EQ(tokenizer->EncodePrompt("ab<user>", ControlText::kAsText),
             (std::vector<uint32_t>{1, 7, 9}));
   EXPECT_EQ(tokenizer->EncodePrompt("ab</s>", ControlText::kAsTokens),
@@ -108,7 +108,7 @@ TEST(MakeTokenizer, NoUserTextBecomesChatMarkupWhateverTheFileCallsIt) {
   end.id = 14;
   d.added_tokens.push_back(end);
   d.eot_token_id = 13;
-  const auto tokenizer = Must(MakeTokenizer(d));
+  const auto tokenizer = MustMake(MakeTokenizer(d));
   for (const uint32_t id : {12u, 13u, 14u}) {
     std::string spelling, text;
     tokenizer->AppendBytes(id, ControlText::kAsText, &spelling);
@@ -122,28 +122,28 @@ TEST(MakeTokenizer, NoUserTextBecomesChatMarkupWhateverTheFileCallsIt) {
 
 TEST(MakeTokenizer, PutsTheSpaceWhereItIsTold) {
   VocabularyDescription d = SmallSentencePiece();
-  EXPECT_THAT(Ids(*Must(MakeTokenizer(d)), "ab<user>ab"), ElementsAre(7, 9, 7));
-  EXPECT_THAT(Ids(*Must(MakeTokenizer(d)), "<user>ab"), ElementsAre(9, 7));
+  EXPECT_THAT(IdsOf(*MustMake(MakeTokenizer(d)), "ab<user>ab"), ElementsAre(7, 9, 7));
+  EXPECT_THAT(IdsOf(*MustMake(MakeTokenizer(d)), "<user>ab"), ElementsAre(9, 7));
   d.space_prefix_once = true;
-  EXPECT_THAT(Ids(*Must(MakeTokenizer(d)), "ab<user>ab"), ElementsAre(7, 9, 6));
-  EXPECT_THAT(Ids(*Must(MakeTokenizer(d)), "<user>ab"), ElementsAre(3, 9, 6));
+  EXPECT_THAT(IdsOf(*MustMake(MakeTokenizer(d)), "ab<user>ab"), ElementsAre(7, 9, 6));
+  EXPECT_THAT(IdsOf(*MustMake(MakeTokenizer(d)), "<user>ab"), ElementsAre(3, 9, 6));
   d.add_space_prefix = false;
-  EXPECT_THAT(Ids(*Must(MakeTokenizer(d)), "ab<user>ab"), ElementsAre(6, 9, 6));
-  EXPECT_EQ(Must(MakeTokenizer(d))->Decode({7}), " ab");
+  EXPECT_THAT(IdsOf(*MustMake(MakeTokenizer(d)), "ab<user>ab"), ElementsAre(6, 9, 6));
+  EXPECT_EQ(MustMake(MakeTokenizer(d))->Decode({7}), " ab");
 }
 
 TEST(MakeTokenizer, RemovesExtraWhiteSpaceWhereAsked) {
   VocabularyDescription d = SmallSentencePiece();
   d.remove_extra_whitespaces = true;
-  EXPECT_THAT(Ids(*Must(MakeTokenizer(d)), "  ab   ab "), ElementsAre(7, 7));
-  EXPECT_THAT(Ids(*Must(MakeTokenizer(d)), "   "), ElementsAre());
+  EXPECT_THAT(IdsOf(*MustMake(MakeTokenizer(d)), "  ab   ab "), ElementsAre(7, 7));
+  EXPECT_THAT(IdsOf(*MustMake(MakeTokenizer(d)), "   "), ElementsAre());
 }
 
 TEST(MakeTokenizer, FindsTheMostProbableUnigrams) {
   VocabularyDescription d = SmallSentencePiece();
   d.kind = VocabularyKind::kSentencePieceUnigram;
-  const auto tokenizer = Must(MakeTokenizer(d));
-  EXPECT_THAT(Ids(*tokenizer, "abb"), ElementsAre(7, 5));
+  const auto tokenizer = MustMake(MakeTokenizer(d));
+  EXPECT_THAT(IdsOf(*tokenizer, "abb"), ElementsAre(7, 5));
   EXPECT_EQ(tokenizer->EncodePrompt("ab", ControlText::kAsText), (std::vector<uint32_t>{7, 2}));
   d.types[0] = TokenType::kControl;
   EXPECT_THAT(ErrorOf(d), HasSubstr("unknown token"));
@@ -168,7 +168,7 @@ TEST(MakeTokenizer, AppliesTheCharsmap) {
   VocabularyDescription d = SmallSentencePiece();
   d.precompiled_charsmap = SmallCharsmap();
   std::vector<Token> tokens;
-  Must(MakeTokenizer(d))->Encode("aA", &tokens);
+  MustMake(MakeTokenizer(d))->Encode("aA", &tokens);
   EXPECT_THAT(tokens, ElementsAre(Token{7, 0, 2}));
 }
 
@@ -189,7 +189,7 @@ TEST(MakeTokenizer, SurvivesDamagedCharsmaps) {
     }
     const auto tokenizer = MakeTokenizer(d);
     ASSERT_TRUE(tokenizer.ok());
-    Ids(**tokenizer, "aAbB \u00E9 A");
+    IdsOf(**tokenizer, "aAbB \u00E9 A");
   }
 }
 
@@ -206,14 +206,14 @@ VocabularyDescription SmallByteLevel() {
 }
 
 TEST(MakeTokenizer, MergesBytesByRank) {
-  const auto tokenizer = Must(MakeTokenizer(SmallByteLevel()));
-  EXPECT_THAT(Ids(*tokenizer, "ab ab aab"), ElementsAre(3, 4, 2, 0, 3));
+  const auto tokenizer = MustMake(MakeTokenizer(SmallByteLevel()));
+  EXPECT_THAT(IdsOf(*tokenizer, "ab ab aab"), ElementsAre(3, 4, 2, 0, 3));
   std::vector<Token> tokens;
   tokenizer->Encode("\u00E9 a", &tokens);
   // The parts of a character: the first has it all.
   EXPECT_THAT(tokens, ElementsAre(Token{6, 0, 2}, Token{7, 2, 2}, Token{2, 2, 3}, Token{0, 3, 4}));
   EXPECT_EQ(tokenizer->Decode({6, 7, 4}), "\u00E9 ab");
-  EXPECT_THAT(Ids(*tokenizer, "a  b"), ElementsAre(0, 8, 1));
+  EXPECT_THAT(IdsOf(*tokenizer, "a  b"), ElementsAre(0, 8, 1));
   EXPECT_EQ(tokenizer->EncodePrompt("<|end|>", ControlText::kAsTokens), (std::vector<uint32_t>{5}));
   EXPECT_THAT(tokenizer->special_tokens().end_of_generation, ElementsAre(5u));
 }
@@ -224,16 +224,16 @@ TEST(MakeTokenizer, ComposesCharactersForModelsThatDo) {
   std::vector<Token> tokens;
   d.tokens.push_back("e");
   d.types.push_back(TokenType::kNormal);
-  Must(MakeTokenizer(d))->Encode("ae\u0301b", &tokens);
+  MustMake(MakeTokenizer(d))->Encode("ae\u0301b", &tokens);
   EXPECT_THAT(tokens, ElementsAre(Token{0, 0, 1}, Token{6, 1, 4}, Token{7, 4, 4}, Token{1, 4, 5}));
 }
 
 TEST(MakeTokenizer, TakesWholeTokensWhereMergesAreIgnored) {
   VocabularyDescription d = SmallByteLevel();
   d.merges.clear();
-  EXPECT_THAT(Ids(*Must(MakeTokenizer(d)), "ab"), ElementsAre(0, 1));
+  EXPECT_THAT(IdsOf(*MustMake(MakeTokenizer(d)), "ab"), ElementsAre(0, 1));
   d.pre = "llama-bpe";
-  EXPECT_THAT(Ids(*Must(MakeTokenizer(d)), "ab"), ElementsAre(3));
+  EXPECT_THAT(IdsOf(*MustMake(MakeTokenizer(d)), "ab"), ElementsAre(3));
 }
 
 TEST(MakeTokenizer, ReadsWordPiecesWithPhantomSpaces) {
@@ -244,12 +244,12 @@ TEST(MakeTokenizer, ReadsWordPiecesWithPhantomSpaces) {
   d.unknown_token_id = 1;
   d.cls_token_id = 2;
   d.separator_token_id = 3;
-  const auto tokenizer = Must(MakeTokenizer(d));
-  EXPECT_THAT(Ids(*tokenizer, "The unaffable."), ElementsAre(9, 4, 5, 6, 7));
+  const auto tokenizer = MustMake(MakeTokenizer(d));
+  EXPECT_THAT(IdsOf(*tokenizer, "The unaffable."), ElementsAre(9, 4, 5, 6, 7));
   EXPECT_EQ(tokenizer->EncodePrompt("the", ControlText::kAsText), (std::vector<uint32_t>{2, 9, 3}));
   EXPECT_EQ(tokenizer->Decode({2, 9, 4, 5, 6, 7, 3}), "the unaffable.");
   d.tokens.push_back("\u2581The");
-  EXPECT_THAT(Ids(*Must(MakeTokenizer(d)), "The the"), ElementsAre(10, 9));
+  EXPECT_THAT(IdsOf(*MustMake(MakeTokenizer(d)), "The the"), ElementsAre(10, 9));
 }
 
 TEST(MakeTokenizer, NamesWhatIsWrong) {
@@ -293,9 +293,9 @@ TEST(MakeTokenizer, NamesWhatIsWrong) {
 }
 
 TEST(LoadVocabAndMerges, ReadsTheTwoFiles) {
-  const auto tokenizer = Must(LoadVocabAndMerges(R"({"a":0,"b":1,"ab":2,"<|endoftext|>":4})",
-                                                 "#version: 0.2\r\na b\r\n", ""));
-  EXPECT_THAT(Ids(*tokenizer, "aba"), ElementsAre(2, 0));
+  const auto tokenizer = MustMake(LoadVocabAndMerges(R"({"a":0,"b":1,"ab":2,"<|endoftext|>":4})",
+                                                     "#version: 0.2\r\na b\r\n", ""));
+  EXPECT_THAT(IdsOf(*tokenizer, "aba"), ElementsAre(2, 0));
   EXPECT_EQ(tokenizer->vocabulary_size(), 5u);
   EXPECT_THAT(tokenizer->special_tokens().end_of_generation, ElementsAre(4u));
   EXPECT_FALSE(tokenizer->special_tokens().add_bos);
@@ -352,7 +352,7 @@ TEST(LoadSentencePiece, SurvivesDamagedFiles) {
       }
       if (random() % 4 == 0) damaged.resize(random() % damaged.size());
       const auto tokenizer = LoadSentencePiece(damaged);
-      if (tokenizer.ok()) Ids(**tokenizer, "the \u00E9\t <s> \u65E5 \uFB01");
+      if (tokenizer.ok()) IdsOf(**tokenizer, "the \u00E9\t <s> \u65E5 \uFB01");
     }
   }
 }
@@ -362,7 +362,7 @@ TEST(MakeTokenizer, EveryTextSurvivesEncodingAndDecoding) {
   std::vector<std::unique_ptr<Tokenizer>> tokenizers;
   for (const char* name :
        {"gpt2.json", "llama3.json", "falcon.json", "smollm.json", "llama2.json"}) {
-    tokenizers.push_back(Must(LoadTokenizerJson(Fixture(name))));
+    tokenizers.push_back(MustMake(LoadTokenizerJson(Fixture(name))));
   }
   std::mt19937 random(9);
   for (int i = 0; i < 3000; ++i) {
@@ -375,7 +375,7 @@ TEST(MakeTokenizer, EveryTextSurvivesEncodingAndDecoding) {
       text += pieces[random() % pieces.size()];
     }
     for (const auto& tokenizer : tokenizers) {
-      ASSERT_EQ(tokenizer->Decode(Ids(*tokenizer, text)), text);
+      ASSERT_EQ(tokenizer->Decode(IdsOf(*tokenizer, text)), text);
     }
   }
 }
@@ -383,12 +383,13 @@ TEST(MakeTokenizer, EveryTextSurvivesEncodingAndDecoding) {
 TEST(MakeTokenizer, HostileTextsTakeNoLongerThanOthers) {
   for (const char* name : {"llama3.json", "llama2.json", "sentencepiece_unigram.model"}) {
     const std::string file = Fixture(name);
-    const auto tokenizer = Must(name[0] == 'l' ? LoadTokenizerJson(file) : LoadSentencePiece(file));
-    EXPECT_GT(Ids(*tokenizer, std::string(1'000'000, 't')).size(), 100'000u);
-    EXPECT_GT(Ids(*tokenizer, std::string(1'000'000, ' ') + "x").size(), 0u);
+    const auto tokenizer =
+        MustMake(name[0] == 'l' ? LoadTokenizerJson(file) : LoadSentencePiece(file));
+    EXPECT_GT(IdsOf(*tokenizer, std::string(1'000'000, 't')).size(), 100'000u);
+    EXPECT_GT(IdsOf(*tokenizer, std::string(1'000'000, ' ') + "x").size(), 0u);
     std::string accents = "e";
     for (int i = 0; i < 300'000; ++i) accents += "\u0301";
-    EXPECT_GT(Ids(*tokenizer, accents).size(), 0u);
+    EXPECT_GT(IdsOf(*tokenizer, accents).size(), 0u);
   }
 }
 

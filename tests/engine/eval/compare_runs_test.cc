@@ -102,13 +102,13 @@ TEST(RandomisationTest, IsUniformUnderTheNullHypothesis) {
   EXPECT_NEAR(below_a_quarter, 100, 30);
 }
 
-constexpr char kQrels[] = "1 0 a 1\n2 0 a 1\n3 0 a 1\n4 0 a 1\n";
+constexpr char kFourQrels[] = "1 0 a 1\n2 0 a 1\n3 0 a 1\n4 0 a 1\n";
 constexpr char kRunA[] =
     "1 Q0 b 1 2 A\n1 Q0 a 2 1 A\n2 Q0 b 1 2 A\n2 Q0 a 2 1 A\n3 Q0 b 1 2 A\n3 Q0 a 2 1 A\n";
 constexpr char kRunB[] = "1 Q0 a 1 2 B\n2 Q0 a 1 2 B\n3 Q0 a 1 2 B\n4 Q0 a 1 2 B\n";
 
 TEST(CompareRuns, IsOneForARunAgainstItself) {
-  const EvalResult result = EvaluateTexts(kQrels, kRunA, {"all_trec"});
+  const EvalResult result = EvaluateTexts(kFourQrels, kRunA, {"all_trec"});
   const absl::StatusOr<std::vector<MeasureComparison>> comparisons =
       CompareRuns(result, result, {});
   ASSERT_TRUE(comparisons.ok());
@@ -121,8 +121,8 @@ TEST(CompareRuns, IsOneForARunAgainstItself) {
 
 TEST(CompareRuns, ComparesTopicsBothHave) {
   const absl::StatusOr<std::vector<MeasureComparison>> comparisons =
-      CompareRuns(EvaluateTexts(kQrels, kRunA, {"map", "num_q"}),
-                  EvaluateTexts(kQrels, kRunB, {"map", "num_q"}), {});
+      CompareRuns(EvaluateTexts(kFourQrels, kRunA, {"map", "num_q"}),
+                  EvaluateTexts(kFourQrels, kRunB, {"map", "num_q"}), {});
   ASSERT_TRUE(comparisons.ok());
   ASSERT_EQ(comparisons->size(), 1u);
   const MeasureComparison& map = (*comparisons)[0];
@@ -138,8 +138,8 @@ TEST(CompareRuns, CountsAMissingTopicAsZeroWhereAllJudgedOnesCount) {
   EvalOptions options;
   options.all_judged_topics = true;
   const absl::StatusOr<std::vector<MeasureComparison>> comparisons =
-      CompareRuns(EvaluateTexts(kQrels, kRunA, {"map"}, options),
-                  EvaluateTexts(kQrels, kRunB, {"map"}, options), {});
+      CompareRuns(EvaluateTexts(kFourQrels, kRunA, {"map"}, options),
+                  EvaluateTexts(kFourQrels, kRunB, {"map"}, options), {});
   ASSERT_TRUE(comparisons.ok());
   EXPECT_EQ((*comparisons)[0].num_topics, 4);
   EXPECT_DOUBLE_EQ((*comparisons)[0].mean_a, 1.5 / 4);
@@ -150,9 +150,9 @@ TEST(CompareRuns, CountsAMissingTopicAsZeroWhereAllJudgedOnesCount) {
 TEST(CompareRuns, RefusesResultsThatDoNotMatch) {
   EvalOptions options;
   options.all_judged_topics = true;
-  const EvalResult map = EvaluateTexts(kQrels, kRunA, {"map"});
-  EXPECT_FALSE(CompareRuns(map, EvaluateTexts(kQrels, kRunB, {"ndcg"}), {}).ok());
-  EXPECT_FALSE(CompareRuns(map, EvaluateTexts(kQrels, kRunB, {"map"}, options), {}).ok());
+  const EvalResult map = EvaluateTexts(kFourQrels, kRunA, {"map"});
+  EXPECT_FALSE(CompareRuns(map, EvaluateTexts(kFourQrels, kRunB, {"ndcg"}), {}).ok());
+  EXPECT_FALSE(CompareRuns(map, EvaluateTexts(kFourQrels, kRunB, {"map"}, options), {}).ok());
 }
 
 }  // namespace

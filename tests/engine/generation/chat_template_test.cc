@@ -13,8 +13,8 @@
 namespace cairn::engine {
 namespace {
 
+using cairn::testing::ByteTokenizer;
 using chunking::ControlText;
-using testing::ByteTokenizer;
 using ::testing::HasSubstr;
 using Messages = std::vector<ChatMessage>;
 

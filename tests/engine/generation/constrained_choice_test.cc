@@ -12,7 +12,7 @@
 namespace cairn::engine {
 namespace {
 
-using testing::FakeLanguageModel;
+using cairn::testing::FakeLanguageModel;
 using ::testing::HasSubstr;
 using Tokens = FakeLanguageModel::Tokens;
 

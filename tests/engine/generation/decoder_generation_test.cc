@@ -70,10 +70,10 @@ class DecoderGeneration : public ::testing::Test {
     return outputs_.at(id).ids;
   }
 
-  const testing::RandomCheckpoint checkpoint_{testing::SmallConfig(Architecture::kLlama),
-                                              kernels::BlockFormat::kF32};
+  const cairn::testing::RandomCheckpoint checkpoint_{
+      cairn::testing::SmallConfig(Architecture::kLlama), kernels::BlockFormat::kF32};
   std::unique_ptr<Decoder> decoder_ = *Decoder::Create(checkpoint_, kExact);
-  testing::ByteTokenizer tokenizer_;
+  cairn::testing::ByteTokenizer tokenizer_;
   std::map<RequestId, GenerationOutput> outputs_;
   std::map<RequestId, size_t> tokens_;
   std::unique_ptr<KvPool> pool_;

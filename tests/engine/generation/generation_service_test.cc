@@ -17,8 +17,8 @@
 namespace cairn::engine {
 namespace {
 
-using testing::ByteTokenizer;
-using testing::FakeLanguageModel;
+using cairn::testing::ByteTokenizer;
+using cairn::testing::FakeLanguageModel;
 using Tokens = FakeLanguageModel::Tokens;
 
 class GenerationServiceTest : public ::testing::Test {

@@ -8,8 +8,8 @@
 namespace cairn::engine {
 namespace {
 
+using cairn::testing::ByteTokenizer;
 using chunking::ControlText;
-using testing::ByteTokenizer;
 using ::testing::ElementsAre;
 
 constexpr uint32_t kBos = ByteTokenizer::kBos;

@@ -13,17 +13,17 @@
 namespace cairn::engine {
 namespace {
 
-using testing::ByteTokenizer;
+using cairn::testing::ByteTokenizer;
+using cairn::testing::FakeLanguageModel;
 using ::testing::Each;
 using ::testing::ElementsAre;
-using testing::FakeLanguageModel;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Le;
 using Tokens = FakeLanguageModel::Tokens;
 
 // A prompt of its own for each seed.
-Tokens Prompt(size_t length, uint32_t seed) {
+Tokens RandomPrompt(size_t length, uint32_t seed) {
   std::mt19937 rng(seed);
   Tokens tokens(length);
   for (uint32_t& t : tokens) t = static_cast<uint32_t>(rng() % 256);
@@ -81,10 +81,10 @@ class SchedulerTest : public ::testing::Test {
 
 TEST_F(SchedulerTest, ContinuesAPromptAsTheModelDoesAlone) {
   Start({}, 32, 0);
-  const RequestId id = Submit(Request(Prompt(100, 1), 40));
+  const RequestId id = Submit(Request(RandomPrompt(100, 1), 40));
   RunAll();
   const GenerationOutput& output = outputs_.at(id);
-  EXPECT_EQ(output.ids, model_.Continue(Prompt(100, 1), 40));
+  EXPECT_EQ(output.ids, model_.Continue(RandomPrompt(100, 1), 40));
   EXPECT_EQ(output.finish, FinishReason::kLength);
   EXPECT_EQ(output.prompt_tokens, 100u);
   EXPECT_EQ(output.text, tokenizer_.Decode(output.ids));
@@ -100,9 +100,9 @@ TEST_F(SchedulerTest, ManyAtOnceGetWhatEachWouldGetAlone) {
   std::mt19937 rng(3);
   std::map<RequestId, std::pair<Tokens, size_t>> asked;
   for (uint32_t i = 0; i < 40; ++i) {
-    Tokens prompt = Prompt(1 + rng() % 200, 100 + i);
+    Tokens prompt = RandomPrompt(1 + rng() % 200, 100 + i);
     if (i % 3 == 0) {  // Some begin alike.
-      Tokens shared = Prompt(130, 5);
+      Tokens shared = RandomPrompt(130, 5);
       shared.insert(shared.end(), prompt.begin(), prompt.end());
       prompt = shared;
     }
@@ -124,10 +124,10 @@ TEST_F(SchedulerTest, ALongPromptNeverHoldsAnswersUpForMoreThanTheBudget) {
   options.token_budget = 128;
   Start(options, 256, 0);
   std::vector<RequestId> answers;
-  for (uint32_t i = 0; i < 8; ++i) answers.push_back(Submit(Request(Prompt(10, i), 200)));
+  for (uint32_t i = 0; i < 8; ++i) answers.push_back(Submit(Request(RandomPrompt(10, i), 200)));
   while (tokens_.size() < 8) scheduler_->Step();
   const size_t passes_before = model_.passes.size();
-  const RequestId late = Submit(Request(Prompt(2000, 99), 5));
+  const RequestId late = Submit(Request(RandomPrompt(2000, 99), 5));
   size_t steps = 0;
   while (tokens_.count(late) == 0) {
     const std::map<RequestId, size_t> before = tokens_;
@@ -142,15 +142,15 @@ TEST_F(SchedulerTest, ALongPromptNeverHoldsAnswersUpForMoreThanTheBudget) {
     EXPECT_LE(model_.passes[i].tokens(), options.token_budget);
   }
   RunAll();
-  EXPECT_EQ(outputs_.at(late).ids, model_.Continue(Prompt(2000, 99), 5));
+  EXPECT_EQ(outputs_.at(late).ids, model_.Continue(RandomPrompt(2000, 99), 5));
 }
 
 TEST_F(SchedulerTest, PromptsAreReadInTheOrderOfArrival) {
   SchedulerOptions options;
   options.token_budget = 100;
   Start(options, 64, 0);
-  const RequestId a = Submit(Request(Prompt(150, 1), 1));
-  const RequestId b = Submit(Request(Prompt(100, 2), 1));
+  const RequestId a = Submit(Request(RandomPrompt(150, 1), 1));
+  const RequestId b = Submit(Request(RandomPrompt(100, 2), 1));
   scheduler_->Step();
   scheduler_->Step();
   EXPECT_EQ(outputs_.count(a), 1u);
@@ -181,7 +181,7 @@ TEST_F(SchedulerTest, WhenPagesRunOutTheYoungestWaitsAndNothingIsLost) {
     Start(options, 10, cache_pages);
     // Each grows from one page to four; together that would be 24.
     for (uint32_t i = 0; i < 6; ++i) {
-      GenerationRequest request = Request(Prompt(30, i), 210);
+      GenerationRequest request = Request(RandomPrompt(30, i), 210);
       request.options.sampling.temperature = 1;
       request.options.sampling.seed = i;
       Submit(std::move(request));
@@ -201,7 +201,7 @@ TEST_F(SchedulerTest, WhenPagesRunOutTheYoungestWaitsAndNothingIsLost) {
     EXPECT_EQ(crowded.at(1).preemptions, 0u);
     // Alone, each gives the same, draws included.
     for (uint32_t i = 0; i < 6; ++i) {
-      GenerationRequest request = Request(Prompt(30, i), 210);
+      GenerationRequest request = Request(RandomPrompt(30, i), 210);
       request.options.sampling.temperature = 1;
       request.options.sampling.seed = i;
       const RequestId id = Submit(std::move(request));
@@ -213,44 +213,44 @@ TEST_F(SchedulerTest, WhenPagesRunOutTheYoungestWaitsAndNothingIsLost) {
 
 TEST_F(SchedulerTest, CachedPagesMakeRoom) {
   Start({}, 8, 8);
-  Submit(Request(Prompt(400, 1), 1));
+  Submit(Request(RandomPrompt(400, 1), 1));
   RunAll();
   EXPECT_EQ(pool_->pages_in_use(), 6u);  // Kept for others.
-  const RequestId id = Submit(Request(Prompt(450, 2), 1));
+  const RequestId id = Submit(Request(RandomPrompt(450, 2), 1));
   RunAll();
-  EXPECT_EQ(outputs_.at(id).ids, model_.Continue(Prompt(450, 2), 1));
+  EXPECT_EQ(outputs_.at(id).ids, model_.Continue(RandomPrompt(450, 2), 1));
   EXPECT_LE(pool_->pages_in_use(), 8u);
   EXPECT_GT(cache_->statistics().evicted_pages, 0u);
 }
 
 TEST_F(SchedulerTest, WhatIsKnownOfAPromptIsNotComputedAgain) {
   Start({}, 64, 64);
-  Submit(Request(Prompt(200, 1), 10));
+  Submit(Request(RandomPrompt(200, 1), 10));
   RunAll();
   const size_t before = model_.computed_tokens();
-  const RequestId id = Submit(Request(Prompt(200, 1), 10));
+  const RequestId id = Submit(Request(RandomPrompt(200, 1), 10));
   RunAll();
-  EXPECT_EQ(outputs_.at(id).ids, model_.Continue(Prompt(200, 1), 10));
+  EXPECT_EQ(outputs_.at(id).ids, model_.Continue(RandomPrompt(200, 1), 10));
   EXPECT_EQ(outputs_.at(id).cached_tokens, 192u);
   EXPECT_EQ(model_.computed_tokens() - before, 8u + 9);
 }
 
 TEST_F(SchedulerTest, AnotherScopesPromptsAreNeitherKnownNorWaitedFor) {
   Start({}, 64, 64);
-  Submit(Request(Prompt(200, 1), 10));
+  Submit(Request(RandomPrompt(200, 1), 10));
   RunAll();
-  GenerationRequest other = Request(Prompt(200, 1), 10);
+  GenerationRequest other = Request(RandomPrompt(200, 1), 10);
   other.options.cache_scope = "other";
   const RequestId id = Submit(other);
   RunAll();
-  EXPECT_EQ(outputs_.at(id).ids, model_.Continue(Prompt(200, 1), 10));
+  EXPECT_EQ(outputs_.at(id).ids, model_.Continue(RandomPrompt(200, 1), 10));
   EXPECT_EQ(outputs_.at(id).cached_tokens, 0u);
   const RequestId again = Submit(other);
   RunAll();
   EXPECT_EQ(outputs_.at(again).cached_tokens, 192u);
 
   // At once: both are computed in one pass.
-  GenerationRequest first = Request(Prompt(200, 2), 1);
+  GenerationRequest first = Request(RandomPrompt(200, 2), 1);
   first.options.cache_scope = "first";
   GenerationRequest second = first;
   second.options.cache_scope = "second";
@@ -261,19 +261,19 @@ TEST_F(SchedulerTest, AnotherScopesPromptsAreNeitherKnownNorWaitedFor) {
 
 TEST_F(SchedulerTest, TheLastTokenOfAKnownPromptIsComputedAllTheSame) {
   Start({}, 64, 64);
-  Submit(Request(Prompt(128, 1), 1));
+  Submit(Request(RandomPrompt(128, 1), 1));
   RunAll();
-  const RequestId id = Submit(Request(Prompt(128, 1), 3));
+  const RequestId id = Submit(Request(RandomPrompt(128, 1), 3));
   RunAll();
   EXPECT_EQ(outputs_.at(id).cached_tokens, 64u);
-  EXPECT_EQ(outputs_.at(id).ids, model_.Continue(Prompt(128, 1), 3));
+  EXPECT_EQ(outputs_.at(id).ids, model_.Continue(RandomPrompt(128, 1), 3));
 }
 
 TEST_F(SchedulerTest, AConversationGoesOnFromTheAnswersPages) {
   Start({}, 64, 64);
-  const RequestId first = Submit(Request(Prompt(60, 1), 70));
+  const RequestId first = Submit(Request(RandomPrompt(60, 1), 70));
   RunAll();
-  Tokens next = Prompt(60, 1);
+  Tokens next = RandomPrompt(60, 1);
   next.insert(next.end(), outputs_.at(first).ids.begin(), outputs_.at(first).ids.end());
   next.push_back(7);
   const RequestId second = Submit(Request(next, 5));
@@ -286,7 +286,7 @@ TEST_F(SchedulerTest, PromptsThatBeginAlikeAreComputedOnceThoughTheyComeTogether
   SchedulerOptions options;
   options.token_budget = 100;
   Start(options, 64, 64);
-  const Tokens shared = Prompt(640, 1);
+  const Tokens shared = RandomPrompt(640, 1);
   std::vector<Tokens> prompts;
   for (uint32_t i = 0; i < 4; ++i) {
     prompts.push_back(shared);
@@ -305,15 +305,15 @@ TEST_F(SchedulerTest, WhoWaitsForAPrefixGoesOnWhenItsComputationIsCancelled) {
   SchedulerOptions options;
   options.token_budget = 100;
   Start(options, 64, 64);
-  const RequestId first = Submit(Request(Prompt(640, 1), 3));
-  const RequestId second = Submit(Request(Prompt(640, 1), 3));
+  const RequestId first = Submit(Request(RandomPrompt(640, 1), 3));
+  const RequestId second = Submit(Request(RandomPrompt(640, 1), 3));
   scheduler_->Step();
   scheduler_->Step();
   scheduler_->Cancel(first);
   RunAll();
   EXPECT_EQ(outputs_.at(first).finish, FinishReason::kCancelled);
   EXPECT_EQ(outputs_.at(second).cached_tokens, 192u);  // What was whole by then.
-  EXPECT_EQ(outputs_.at(second).ids, model_.Continue(Prompt(640, 1), 3));
+  EXPECT_EQ(outputs_.at(second).ids, model_.Continue(RandomPrompt(640, 1), 3));
 }
 
 TEST_F(SchedulerTest, RefusesWhatCanNeverFit) {
@@ -324,8 +324,8 @@ TEST_F(SchedulerTest, RefusesWhatCanNeverFit) {
   EXPECT_TRUE(absl::IsInvalidArgument(code({}, 5)));
   EXPECT_THAT(std::string(code({1, 999}, 5).message()), HasSubstr("token 999"));
   EXPECT_TRUE(absl::IsInvalidArgument(code({1}, 0)));
-  EXPECT_TRUE(absl::IsInvalidArgument(code(Prompt(4096, 1), 5)));
-  const absl::Status big = code(Prompt(250, 1), 8);
+  EXPECT_TRUE(absl::IsInvalidArgument(code(RandomPrompt(4096, 1), 5)));
+  const absl::Status big = code(RandomPrompt(250, 1), 8);
   EXPECT_TRUE(absl::IsResourceExhausted(big));
   EXPECT_THAT(std::string(big.message()),
               HasSubstr("need 5 pages of keys and values; there are 4"));
@@ -341,9 +341,9 @@ TEST_F(SchedulerTest, RefusesWhatCanNeverFit) {
   EXPECT_FALSE(scheduler_->HasWork());
   EXPECT_THAT(outputs_, IsEmpty());
   // What just fits is served.
-  const RequestId id = Submit(Request(Prompt(250, 1), 7));
+  const RequestId id = Submit(Request(RandomPrompt(250, 1), 7));
   RunAll();
-  EXPECT_EQ(outputs_.at(id).ids, model_.Continue(Prompt(250, 1), 7));
+  EXPECT_EQ(outputs_.at(id).ids, model_.Continue(RandomPrompt(250, 1), 7));
 }
 
 TEST_F(SchedulerTest, RefusesOptionsOfZero) {
@@ -374,9 +374,9 @@ TEST_F(SchedulerTest, AnswersEndWithTheContext) {
   FakeLanguageModel small(kVocabulary, 20);
   Start({}, 64, 0);
   auto scheduler = *Scheduler::Create(&small, &tokenizer_, pool_.get(), nullptr, {});
-  ASSERT_TRUE(scheduler->Submit(Request(Prompt(15, 1), 100)).ok());
+  ASSERT_TRUE(scheduler->Submit(Request(RandomPrompt(15, 1), 100)).ok());
   while (scheduler->HasWork()) scheduler->Step();
-  EXPECT_EQ(outputs_.at(1).ids, small.Continue(Prompt(15, 1), 5));
+  EXPECT_EQ(outputs_.at(1).ids, small.Continue(RandomPrompt(15, 1), 5));
   EXPECT_EQ(outputs_.at(1).finish, FinishReason::kLength);
 }
 
@@ -477,7 +477,7 @@ TEST_F(SchedulerTest, CancelsWhatWaitsReadsOrAnswers) {
   options.max_sequences = 2;
   Start(options, 64, 0);
   const RequestId answering = Submit(Request({1}, 1000));
-  const RequestId reading = Submit(Request(Prompt(500, 2), 10));
+  const RequestId reading = Submit(Request(RandomPrompt(500, 2), 10));
   const RequestId waiting = Submit(Request({3}, 10));
   const RequestId unborn = Submit(Request({4}, 10));
   scheduler_->Cancel(unborn);
@@ -538,7 +538,7 @@ TEST_F(SchedulerTest, AFailedPassEndsThoseInItAndNoOthers) {
   options.max_sequences = 2;
   Start(options, 64, 64);
   Submit(Request({1}, 10));
-  Submit(Request(Prompt(100, 2), 10));
+  Submit(Request(RandomPrompt(100, 2), 10));
   Submit(Request({3}, 10));
   bool failed = false;
   model_.before_pass = [&] {
@@ -570,17 +570,17 @@ TEST_F(SchedulerTest, PagesHeldByOthersEndARequestWithAnErrorRatherThanForever) 
   Start({}, 4, 4);
   std::vector<KvPageRef> taken;
   for (int i = 0; i < 3; ++i) taken.push_back(*pool_->Allocate());
-  const RequestId id = Submit(Request(Prompt(100, 1), 5));
+  const RequestId id = Submit(Request(RandomPrompt(100, 1), 5));
   RunAll();
   EXPECT_EQ(outputs_.at(id).finish, FinishReason::kError);
   EXPECT_TRUE(absl::IsResourceExhausted(outputs_.at(id).status));
-  const RequestId growing = Submit(Request(Prompt(60, 1), 20));
+  const RequestId growing = Submit(Request(RandomPrompt(60, 1), 20));
   RunAll();
   EXPECT_EQ(outputs_.at(growing).finish, FinishReason::kError);
   taken.clear();
-  const RequestId later = Submit(Request(Prompt(100, 1), 5));
+  const RequestId later = Submit(Request(RandomPrompt(100, 1), 5));
   RunAll();
-  EXPECT_EQ(outputs_.at(later).ids, model_.Continue(Prompt(100, 1), 5));
+  EXPECT_EQ(outputs_.at(later).ids, model_.Continue(RandomPrompt(100, 1), 5));
 }
 
 TEST_F(SchedulerTest, ClosingEndsEverything) {
@@ -614,8 +614,8 @@ TEST_F(SchedulerTest, RandomLoadsGiveEveryoneTheirAnswer) {
     std::map<RequestId, Tokens> asked;
     std::vector<RequestId> cancelled;
     for (int i = 0; i < 30; ++i) {
-      Tokens prompt = Prompt(64 * (rng() % 4), rng() % 2);
-      const Tokens rest = Prompt(1 + rng() % 80, rng());
+      Tokens prompt = RandomPrompt(64 * (rng() % 4), rng() % 2);
+      const Tokens rest = RandomPrompt(1 + rng() % 80, rng());
       prompt.insert(prompt.end(), rest.begin(), rest.end());
       const RequestId id = Submit(Request(prompt, 1 + rng() % 150));
       asked[id] = prompt;

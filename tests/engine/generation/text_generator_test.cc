@@ -13,9 +13,9 @@
 namespace cairn::engine {
 namespace {
 
-using testing::ByteTokenizer;
+using cairn::testing::ByteTokenizer;
+using cairn::testing::FakeLanguageModel;
 using ::testing::ElementsAre;
-using testing::FakeLanguageModel;
 using ::testing::HasSubstr;
 
 class TextGeneratorTest : public ::testing::Test {

@@ -22,9 +22,9 @@ using testing::SomeTokens;
 using testing::Tokens;
 
 // A chunk whose second layer went bad.
-class BadKv final : public ChunkKv {
+class UnreadableKv final : public ChunkKv {
  public:
-  explicit BadKv(std::shared_ptr<const ChunkKv> good) : good_(std::move(good)) {}
+  explicit UnreadableKv(std::shared_ptr<const ChunkKv> good) : good_(std::move(good)) {}
   const KvShape& shape() const override { return good_->shape(); }
   size_t tokens() const override { return good_->tokens(); }
   const ChunkAttention* attention() const override { return nullptr; }
@@ -204,7 +204,7 @@ TEST_F(BlendedPromptTest, ABadChunkIsComputedAndReported) {
   const GenerationOutput plain = Plain();
   cache_.Evict(64);
   std::vector<BlendPart> parts = parts_;
-  parts[2].kv = std::make_shared<BadKv>(parts[2].kv);
+  parts[2].kv = std::make_shared<UnreadableKv>(parts[2].kv);
   const auto prompt = Make(parts);
   EXPECT_EQ(Generate(prompt).ids, plain.ids);
   EXPECT_EQ(bad_, 1);

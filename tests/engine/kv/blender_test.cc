@@ -13,19 +13,13 @@ namespace cairn::engine {
 namespace {
 
 using cairn::testing::SmallConfig;
+using testing::Exact;
 using testing::KvSubject;
 using testing::LargestDifference;
 using testing::SomeTokens;
 using testing::Tokens;
 
 constexpr double kSame = 1e-3;
-
-DocumentReaderOptions Exact(KvSource source) {
-  DocumentReaderOptions options;
-  options.source = source;
-  options.encoding = KvEncoding::kF32;
-  return options;
-}
 
 // Chunks with uneven lengths between a preface and a question.
 class BlenderTest : public ::testing::TestWithParam<Architecture> {

@@ -30,7 +30,7 @@ using ::testing::HasSubstr;
 
 // A model of two bytes' worth of sense.
 void MakeModel(const std::string& path, uint64_t seed = 1) {
-  engine::ModelConfig config = testing::SmallConfig(engine::Architecture::kLlama);
+  engine::ModelConfig config = cairn::testing::SmallConfig(engine::Architecture::kLlama);
   config.vocabulary_size = 300;
   engine::SynthesisOptions options;
   options.seed = seed;
@@ -135,7 +135,7 @@ class ChunkCachesTest : public ::testing::Test {
 
   absl::Mutex mutex_;
   std::vector<std::string> problems_ ABSL_GUARDED_BY(mutex_);
-  testing::TempDir dir_;
+  cairn::testing::TempDir dir_;
   std::string model_ = dir_.file("model.gguf");
   EngineOptions options_;
   std::unique_ptr<Engine> engine_;

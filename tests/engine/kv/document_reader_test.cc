@@ -11,17 +11,11 @@ namespace cairn::engine {
 namespace {
 
 using cairn::testing::SmallConfig;
+using testing::Exact;
 using testing::KvSubject;
 using testing::LargestDifference;
 using testing::SomeTokens;
 using testing::Tokens;
-
-DocumentReaderOptions Exact(KvSource source) {
-  DocumentReaderOptions options;
-  options.source = source;
-  options.encoding = KvEncoding::kF32;
-  return options;
-}
 
 std::vector<float> KeysOf(const BlendPart& part, size_t layer) {
   const size_t width = part.kv->shape().width();

@@ -12,7 +12,7 @@
 namespace cairn::engine {
 namespace {
 
-constexpr KvShape kShape = {.layers = 2, .kv_heads = 3, .head_dim = 20};
+constexpr KvShape kEncodedShape = {.layers = 2, .kv_heads = 3, .head_dim = 20};
 
 std::vector<float> RandomFloats(size_t n, uint32_t seed, float size = 3) {
   std::mt19937 random(seed);
@@ -30,13 +30,14 @@ TEST_P(EachKvEncoding, GivesBackWhatItTookUpToItsRounding) {
   const size_t tokens = 13;
   const std::vector<float> keys = RandomFloats(tokens * 60, 1),
                            values = RandomFloats(tokens * 60, 2);
-  std::vector<std::byte> layer(KvLayerBytes(GetParam(), kShape, tokens));
+  std::vector<std::byte> layer(KvLayerBytes(GetParam(), kEncodedShape, tokens));
   // In two pieces, the later first.
-  EncodeKvTokens(GetParam(), kShape, tokens, 5, 8, &keys[300], &values[300], layer.data());
-  EncodeKvTokens(GetParam(), kShape, tokens, 0, 5, &keys[0], &values[0], layer.data());
+  EncodeKvTokens(GetParam(), kEncodedShape, tokens, 5, 8, &keys[300], &values[300], layer.data());
+  EncodeKvTokens(GetParam(), kEncodedShape, tokens, 0, 5, &keys[0], &values[0], layer.data());
   for (const auto& [first, count] : {std::pair<size_t, size_t>{0, 13}, {4, 3}, {12, 1}, {6, 0}}) {
     std::vector<float> k(count * 60), v(count * 60);
-    DecodeKvTokens(GetParam(), kShape, tokens, first, count, layer.data(), k.data(), v.data());
+    DecodeKvTokens(GetParam(), kEncodedShape, tokens, first, count, layer.data(), k.data(),
+                   v.data());
     for (size_t i = 0; i < k.size(); ++i) {
       for (const auto& [got, expected] :
            {std::pair<float, float>{k[i], keys[first * 60 + i]}, {v[i], values[first * 60 + i]}}) {
@@ -55,10 +56,10 @@ TEST_P(EachKvEncoding, WhatIsNoFiniteNumberBecomesOne) {
   keys[0] = infinity;
   keys[1] = -infinity;
   keys[2] = std::numeric_limits<float>::quiet_NaN();
-  std::vector<std::byte> layer(KvLayerBytes(GetParam(), kShape, 1));
-  EncodeKvTokens(GetParam(), kShape, 1, 0, 1, keys.data(), values.data(), layer.data());
+  std::vector<std::byte> layer(KvLayerBytes(GetParam(), kEncodedShape, 1));
+  EncodeKvTokens(GetParam(), kEncodedShape, 1, 0, 1, keys.data(), values.data(), layer.data());
   std::vector<float> k(60), v(60);
-  DecodeKvTokens(GetParam(), kShape, 1, 0, 1, layer.data(), k.data(), v.data());
+  DecodeKvTokens(GetParam(), kEncodedShape, 1, 0, 1, layer.data(), k.data(), v.data());
   for (float x : k) EXPECT_TRUE(std::isfinite(x));
   EXPECT_GT(k[0], 1e4f);
   EXPECT_LT(k[1], -1e4f);
@@ -68,10 +69,10 @@ TEST_P(EachKvEncoding, WhatIsNoFiniteNumberBecomesOne) {
 TEST(KvEncoding, AHeadsScaleIsItsOwn) {
   std::vector<float> keys(60, 0.01f), values(60, 0.f);
   keys[0] = 1000;  // In the first head.
-  std::vector<std::byte> layer(KvLayerBytes(KvEncoding::kI8, kShape, 1));
-  EncodeKvTokens(KvEncoding::kI8, kShape, 1, 0, 1, keys.data(), values.data(), layer.data());
+  std::vector<std::byte> layer(KvLayerBytes(KvEncoding::kI8, kEncodedShape, 1));
+  EncodeKvTokens(KvEncoding::kI8, kEncodedShape, 1, 0, 1, keys.data(), values.data(), layer.data());
   std::vector<float> k(60), v(60);
-  DecodeKvTokens(KvEncoding::kI8, kShape, 1, 0, 1, layer.data(), k.data(), v.data());
+  DecodeKvTokens(KvEncoding::kI8, kEncodedShape, 1, 0, 1, layer.data(), k.data(), v.data());
   EXPECT_EQ(k[1], 0);
   EXPECT_NEAR(k[20], 0.01f, 1e-6f);
   EXPECT_EQ(v[59], 0);
@@ -85,7 +86,7 @@ TEST(KvEncoding, NamesAreReadBack) {
 }
 
 TEST(ChunkKvBuffer, HoldsEveryLayersTokens) {
-  ChunkKvBuffer buffer(KvEncoding::kF32, kShape, 4, 7);
+  ChunkKvBuffer buffer(KvEncoding::kF32, kEncodedShape, 4, 7);
   const std::vector<float> keys = RandomFloats(240, 3), values = RandomFloats(240, 4);
   buffer.Fill(1, 0, 4, keys.data(), values.data());
   std::vector<float> k(120), v(120);

@@ -48,7 +48,7 @@ TEST(KvStoreCrashTest, WhatWasStoredIsThereAndWhole) {
     child.Signal(SIGKILL);
     const int last = LastTold(child.Wait().out);
     absl::StatusOr<std::unique_ptr<index::Store>> store =
-        index::Store::Open(path, testing::Writable());
+        index::Store::Open(path, cairn::testing::Writable());
     ASSERT_TRUE(store.ok()) << store.status();
     absl::StatusOr<index::CollectionRow> collection = (*store)->Describe("c");
     ASSERT_TRUE(collection.ok());
@@ -63,7 +63,7 @@ TEST(KvStoreCrashTest, WhatWasStoredIsThereAndWhole) {
         (*kv)->Verify(false, [](const std::string& problem) { ADD_FAILURE() << problem; });
     ASSERT_TRUE(report.ok());
     EXPECT_EQ(report->blobs, files);
-    EXPECT_LE(report->bytes, testing::kChildDiskBytes);
+    EXPECT_LE(report->bytes, cairn::testing::kChildDiskBytes);
     absl::StatusOr<KvIdentity> identity = (*kv)->Identity(collection->id);
     ASSERT_TRUE(identity.ok());
     ASSERT_GE(last, 0);

@@ -87,6 +87,14 @@ class KvSubject {
   std::unique_ptr<KvPool> pool;
 };
 
+// Reads without rounding.
+inline DocumentReaderOptions Exact(KvSource source) {
+  DocumentReaderOptions options;
+  options.source = source;
+  options.encoding = KvEncoding::kF32;
+  return options;
+}
+
 inline double LargestDifference(const std::vector<float>& a, const std::vector<float>& b) {
   EXPECT_EQ(a.size(), b.size());
   double largest = 0;

@@ -17,12 +17,12 @@
 namespace cairn::engine {
 namespace {
 
-using testing::Float64Decoder;
-using testing::Float64Result;
-using testing::ReadReferenceCases;
-using testing::ReferenceCase;
-using testing::SharedDir;
-using testing::TempDir;
+using cairn::testing::Float64Decoder;
+using cairn::testing::Float64Result;
+using cairn::testing::ReadReferenceCases;
+using cairn::testing::ReferenceCase;
+using cairn::testing::SharedDir;
+using cairn::testing::TempDir;
 
 DecoderOptions Exact() {
   DecoderOptions options;
@@ -33,8 +33,8 @@ DecoderOptions Exact() {
   return options;
 }
 
-struct Subject {
-  explicit Subject(const std::string& path, const DecoderOptions& options = Exact())
+struct ReferenceSubject {
+  explicit ReferenceSubject(const std::string& path, const DecoderOptions& options = Exact())
       : checkpoint(std::move(Checkpoint::Open(path)).value()),
         decoder(std::move(Decoder::Create(*checkpoint, options)).value()),
         pool(std::move(KvPool::Create(decoder->kv_layout(), 16 * decoder->kv_layout().page_bytes()))
@@ -60,7 +60,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, DecoderReference, ::testing::ValuesIn(ReadRefere
 TEST_P(DecoderReference, GivesTheLogitsThatTransformersGives) {
   const ReferenceCase& reference = GetParam();
   const TempDir dir;
-  Subject subject(WriteReferenceCheckpoint(reference, dir));
+  ReferenceSubject subject(WriteReferenceCheckpoint(reference, dir));
   KvSequence sequence(subject.pool.get());
   const std::vector<float> logits = subject.Append(&sequence, reference.ids, reference.ids.size());
   const size_t vocabulary = subject.decoder->vocabulary_size();
@@ -81,7 +81,7 @@ TEST_P(DecoderReference, GivesTheLogitsThatTransformersGives) {
 TEST_P(DecoderReference, GivesThemTokenByTokenToo) {
   const ReferenceCase& reference = GetParam();
   const TempDir dir;
-  Subject subject(WriteReferenceCheckpoint(reference, dir));
+  ReferenceSubject subject(WriteReferenceCheckpoint(reference, dir));
   if (subject.decoder->config().rope_scaling.kind == RopeScaling::Kind::kDynamicNtk) {
     GTEST_SKIP() << "earlier keys keep the rotation of the shorter sequence";
   }
@@ -101,7 +101,7 @@ TEST_P(DecoderReference, GivesThemTokenByTokenToo) {
 
 TEST(KnownStory, EveryLayerMatchesDoublePrecision) {
   CAIRN_NEED_SHARED("models/stories260k");
-  Subject subject(SharedDir() + "/models/stories260k/stories260K.gguf");
+  ReferenceSubject subject(SharedDir() + "/models/stories260k/stories260K.gguf");
   std::vector<uint32_t> ids = {1};
   for (uint32_t i = 1; i < 120; ++i) ids.push_back((i * 37 + 261) % 512);
   const Float64Result expected = Float64Decoder::Load(*subject.checkpoint)->Forward(ids);
@@ -132,9 +132,9 @@ TEST(KnownStory, GreedyDecodingTellsItToTheLetter) {
   CAIRN_NEED_SHARED("models/stories260k");
   const std::string folder = SharedDir() + "/models/stories260k/";
   const auto expected =
-      nlohmann::json::parse(testing::ReadFileOrDie(folder + "greedy_expected.json"));
+      nlohmann::json::parse(cairn::testing::ReadFileOrDie(folder + "greedy_expected.json"));
   for (const DecoderOptions& options : {Exact(), DecoderOptions()}) {
-    Subject subject(folder + "stories260K.gguf", options);
+    ReferenceSubject subject(folder + "stories260K.gguf", options);
     const auto tokenizer = std::move(subject.checkpoint->LoadTokenizer()).value();
     KvSequence sequence(subject.pool.get());
     std::vector<uint32_t> ids = tokenizer->EncodePrompt("", chunking::ControlText::kAsText);

@@ -15,14 +15,14 @@
 namespace cairn::engine {
 namespace {
 
+using cairn::testing::Float64Decoder;
+using cairn::testing::Float64Result;
+using cairn::testing::RandomCheckpoint;
+using cairn::testing::SmallConfig;
 using kernels::BlockFormat;
 using kernels::ComputeType;
 using kernels::KvType;
-using testing::Float64Decoder;
-using testing::Float64Result;
 using ::testing::HasSubstr;
-using testing::RandomCheckpoint;
-using testing::SmallConfig;
 
 constexpr DecoderOptions kExact = {
     .threads = 2, .kv_type = KvType::kF32, .compute = ComputeType::kF32};

@@ -18,7 +18,7 @@ json Small() {
           {"architectures", {"BertModel"}}};
 }
 
-std::string ErrorOf(const json& config) {
+std::string EncoderConfigError(const json& config) {
   const auto parsed = ParseEncoderConfig(config.dump());
   if (parsed.ok()) return "";
   EXPECT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument);
@@ -47,7 +47,7 @@ TEST(EncoderConfig, RobertasPositionsBeginBehindThePadding) {
   EXPECT_EQ(config->first_position, 2u);
   EXPECT_EQ(config->max_tokens(), 512u);
   small["pad_token_id"] = 600;
-  EXPECT_THAT(ErrorOf(small), HasSubstr("pad_token_id"));
+  EXPECT_THAT(EncoderConfigError(small), HasSubstr("pad_token_id"));
 }
 
 TEST(EncoderConfig, AClassificationHeadHasAsManyOutputsAsLabels) {
@@ -74,12 +74,12 @@ TEST(EncoderConfig, SettingsOutOfRangeAreRefusedByName) {
   for (const auto& [key, value] : faults) {
     json small = Small();
     small[key] = value;
-    EXPECT_THAT(ErrorOf(small), HasSubstr(key)) << small;
+    EXPECT_THAT(EncoderConfigError(small), HasSubstr(key)) << small;
   }
   json labels = Small();
   labels["architectures"] = {"BertForSequenceClassification"};
   labels["id2label"] = json::object();
-  EXPECT_THAT(ErrorOf(labels), HasSubstr("labels"));
+  EXPECT_THAT(EncoderConfigError(labels), HasSubstr("labels"));
 }
 
 TEST(EncoderConfig, OtherModelsAreNoEncoders) {
@@ -87,7 +87,7 @@ TEST(EncoderConfig, OtherModelsAreNoEncoders) {
   EXPECT_TRUE(IsEncoderConfig(small.dump()));
   small["model_type"] = "llama";
   EXPECT_FALSE(IsEncoderConfig(small.dump()));
-  EXPECT_THAT(ErrorOf(small), HasSubstr("llama"));
+  EXPECT_THAT(EncoderConfigError(small), HasSubstr("llama"));
   EXPECT_FALSE(IsEncoderConfig("{"));
   EXPECT_FALSE(IsEncoderConfig("[]"));
   EXPECT_FALSE(IsEncoderConfig(R"({"model_type":"model2vec"})"));

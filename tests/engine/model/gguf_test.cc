@@ -23,7 +23,7 @@ using testing::RawString;
 
 constexpr uint64_t kHuge = ~uint64_t{0};
 
-std::string ErrorOf(std::string_view file) {
+std::string GgufError(std::string_view file) {
   // An exact-size allocation, so that a sanitizer sees any read beyond it.
   const std::vector<char> exact(file.begin(), file.end());
   const auto parsed = Gguf::Parse({exact.data(), exact.size()});
@@ -31,7 +31,7 @@ std::string ErrorOf(std::string_view file) {
   EXPECT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument);
   return std::string(parsed.status().message());
 }
-std::string ErrorOf(const GgufBuilder& builder) { return ErrorOf(builder.Build()); }
+std::string GgufError(const GgufBuilder& builder) { return GgufError(builder.Build()); }
 
 std::string Floats(size_t n) { return std::string(4 * n, 'f'); }
 
@@ -123,95 +123,100 @@ TEST(Gguf, TypedAccessTellsAbsentFromWrong) {
 }
 
 TEST(Gguf, RefusesOtherFilesVersionsAndByteOrders) {
-  EXPECT_THAT(ErrorOf(""), HasSubstr("truncated"));
-  EXPECT_THAT(ErrorOf("ggjt\3\0\0\0"), HasSubstr("not a GGUF file"));
-  EXPECT_EQ(ErrorOf(GgufBuilder().Version(2)), "");
-  EXPECT_EQ(ErrorOf(GgufBuilder().Version(3)), "");
-  EXPECT_THAT(ErrorOf(GgufBuilder().Version(1)), HasSubstr("version 1 is not supported"));
-  EXPECT_THAT(ErrorOf(GgufBuilder().Version(0)), HasSubstr("version 0 is not supported"));
-  EXPECT_THAT(ErrorOf(GgufBuilder().Version(4)), HasSubstr("version 4 is not supported"));
-  EXPECT_THAT(ErrorOf(GgufBuilder().Version(0x03000000)), HasSubstr("big-endian"));
+  EXPECT_THAT(GgufError(""), HasSubstr("truncated"));
+  EXPECT_THAT(GgufError("ggjt\3\0\0\0"), HasSubstr("not a GGUF file"));
+  EXPECT_EQ(GgufError(GgufBuilder().Version(2)), "");
+  EXPECT_EQ(GgufError(GgufBuilder().Version(3)), "");
+  EXPECT_THAT(GgufError(GgufBuilder().Version(1)), HasSubstr("version 1 is not supported"));
+  EXPECT_THAT(GgufError(GgufBuilder().Version(0)), HasSubstr("version 0 is not supported"));
+  EXPECT_THAT(GgufError(GgufBuilder().Version(4)), HasSubstr("version 4 is not supported"));
+  EXPECT_THAT(GgufError(GgufBuilder().Version(0x03000000)), HasSubstr("big-endian"));
 }
 
 TEST(Gguf, RefusesCountsThatTheFileCannotHold) {
-  EXPECT_EQ(ErrorOf(GgufBuilder()), "");
+  EXPECT_EQ(GgufError(GgufBuilder()), "");
   for (uint64_t count : {uint64_t{1}, uint64_t{1} << 32, uint64_t{1} << 62, kHuge}) {
-    EXPECT_THAT(ErrorOf(GgufBuilder().SayEntries(count)), HasSubstr("metadata entries do not fit"));
-    EXPECT_THAT(ErrorOf(GgufBuilder().SayTensors(count)), HasSubstr("tensors do not fit"));
+    EXPECT_THAT(GgufError(GgufBuilder().SayEntries(count)),
+                HasSubstr("metadata entries do not fit"));
+    EXPECT_THAT(GgufError(GgufBuilder().SayTensors(count)), HasSubstr("tensors do not fit"));
   }
   // One more than there are.
-  EXPECT_NE(ErrorOf(Sample().SayEntries(9)), "");
-  EXPECT_NE(ErrorOf(Sample().SayTensors(4)), "");
+  EXPECT_NE(GgufError(Sample().SayEntries(9)), "");
+  EXPECT_NE(GgufError(Sample().SayTensors(4)), "");
 }
 
 TEST(Gguf, RefusesStringLengthsBeyondTheFile) {
   for (uint64_t length : {uint64_t{100}, uint64_t{1} << 32, uint64_t{1} << 63, kHuge - 7, kHuge}) {
     const std::string lie = Raw(length) + "text";
-    EXPECT_THAT(ErrorOf(GgufBuilder().Entry("k", 8, lie)), HasSubstr("truncated: metadata \"k\""));
-    EXPECT_THAT(ErrorOf(GgufBuilder().Array("k", 8, 1, lie)), HasSubstr("string 0"));
+    EXPECT_THAT(GgufError(GgufBuilder().Entry("k", 8, lie)),
+                HasSubstr("truncated: metadata \"k\""));
+    EXPECT_THAT(GgufError(GgufBuilder().Array("k", 8, 1, lie)), HasSubstr("string 0"));
     // A key, and a tensor's name.
     const std::string head = "GGUF" + Raw<uint32_t>(3);
     const std::string rest = lie + std::string(40, '\0');
-    EXPECT_NE(ErrorOf(head + Raw<uint64_t>(0) + Raw<uint64_t>(1) + rest), "");
-    EXPECT_NE(ErrorOf(head + Raw<uint64_t>(1) + Raw<uint64_t>(0) + rest), "");
+    EXPECT_NE(GgufError(head + Raw<uint64_t>(0) + Raw<uint64_t>(1) + rest), "");
+    EXPECT_NE(GgufError(head + Raw<uint64_t>(1) + Raw<uint64_t>(0) + rest), "");
   }
 }
 
 TEST(Gguf, RefusesEmptyAndOverlongNames) {
-  EXPECT_THAT(ErrorOf(GgufBuilder().U32("", 1)), HasSubstr("metadata key 0 has 0 bytes"));
-  EXPECT_EQ(ErrorOf(GgufBuilder().U32(std::string(65'535, 'k'), 1)), "");
-  EXPECT_THAT(ErrorOf(GgufBuilder().U32(std::string(65'536, 'k'), 1)), HasSubstr("65536 bytes"));
-  EXPECT_THAT(ErrorOf(GgufBuilder().Tensor("", {1}, 0, "ffff")), HasSubstr("has 0 bytes"));
-  EXPECT_EQ(ErrorOf(GgufBuilder().Tensor(std::string(64, 't'), {1}, 0, "ffff")), "");
-  EXPECT_THAT(ErrorOf(GgufBuilder().Tensor(std::string(65, 't'), {1}, 0, "ffff")),
+  EXPECT_THAT(GgufError(GgufBuilder().U32("", 1)), HasSubstr("metadata key 0 has 0 bytes"));
+  EXPECT_EQ(GgufError(GgufBuilder().U32(std::string(65'535, 'k'), 1)), "");
+  EXPECT_THAT(GgufError(GgufBuilder().U32(std::string(65'536, 'k'), 1)), HasSubstr("65536 bytes"));
+  EXPECT_THAT(GgufError(GgufBuilder().Tensor("", {1}, 0, "ffff")), HasSubstr("has 0 bytes"));
+  EXPECT_EQ(GgufError(GgufBuilder().Tensor(std::string(64, 't'), {1}, 0, "ffff")), "");
+  EXPECT_THAT(GgufError(GgufBuilder().Tensor(std::string(65, 't'), {1}, 0, "ffff")),
               HasSubstr("has 65 bytes"));
 }
 
 TEST(Gguf, RefusesArraysBeyondTheFile) {
-  EXPECT_EQ(ErrorOf(GgufBuilder().Array("k", 4, 2, "aaaabbbb")), "");
-  EXPECT_THAT(ErrorOf(GgufBuilder().Array("k", 4, 3, "aaaabbbb")), HasSubstr("3 elements of 4"));
+  EXPECT_EQ(GgufError(GgufBuilder().Array("k", 4, 2, "aaaabbbb")), "");
+  EXPECT_THAT(GgufError(GgufBuilder().Array("k", 4, 3, "aaaabbbb")), HasSubstr("3 elements of 4"));
   // 2^62 * 4 wraps to 0, 2^61 * 8 as well.
-  EXPECT_THAT(ErrorOf(GgufBuilder().Array("k", 4, uint64_t{1} << 62, "")), HasSubstr("do not fit"));
-  EXPECT_THAT(ErrorOf(GgufBuilder().Array("k", 10, (uint64_t{1} << 61) + 1, std::string(8, 'a'))),
+  EXPECT_THAT(GgufError(GgufBuilder().Array("k", 4, uint64_t{1} << 62, "")),
               HasSubstr("do not fit"));
-  EXPECT_THAT(ErrorOf(GgufBuilder().Array("k", 0, kHuge, "")), HasSubstr("do not fit"));
-  EXPECT_THAT(ErrorOf(GgufBuilder().Array("k", 8, kHuge / 8 + 2, std::string(16, '\0'))),
+  EXPECT_THAT(GgufError(GgufBuilder().Array("k", 10, (uint64_t{1} << 61) + 1, std::string(8, 'a'))),
+              HasSubstr("do not fit"));
+  EXPECT_THAT(GgufError(GgufBuilder().Array("k", 0, kHuge, "")), HasSubstr("do not fit"));
+  EXPECT_THAT(GgufError(GgufBuilder().Array("k", 8, kHuge / 8 + 2, std::string(16, '\0'))),
               HasSubstr("strings do not fit"));
 }
 
 TEST(Gguf, RefusesNestedArraysAndUnknownTypes) {
   const std::string inner = Raw<uint32_t>(4) + Raw<uint64_t>(0);
-  EXPECT_THAT(ErrorOf(GgufBuilder().Array("k", 9, 1, inner)), HasSubstr("nested array"));
+  EXPECT_THAT(GgufError(GgufBuilder().Array("k", 9, 1, inner)), HasSubstr("nested array"));
   for (uint32_t type : {13u, 255u, 0x80000000u, 0xffffffffu}) {
-    EXPECT_THAT(ErrorOf(GgufBuilder().Entry("k", type, "12345678")), HasSubstr("unknown type"));
-    EXPECT_THAT(ErrorOf(GgufBuilder().Array("k", type, 0, "")), HasSubstr("unknown element type"));
+    EXPECT_THAT(GgufError(GgufBuilder().Entry("k", type, "12345678")), HasSubstr("unknown type"));
+    EXPECT_THAT(GgufError(GgufBuilder().Array("k", type, 0, "")),
+                HasSubstr("unknown element type"));
   }
-  EXPECT_THAT(ErrorOf(GgufBuilder().Entry("k", 7, "\x02")), HasSubstr("neither 0 nor 1"));
+  EXPECT_THAT(GgufError(GgufBuilder().Entry("k", 7, "\x02")), HasSubstr("neither 0 nor 1"));
 }
 
 TEST(Gguf, RefusesDuplicateKeysAndTensors) {
-  EXPECT_EQ(ErrorOf(GgufBuilder().U32("a", 1).U32("b", 1)), "");
-  EXPECT_EQ(ErrorOf(GgufBuilder().U32("a", 1).U32("b", 1).U32("a", 2)),
+  EXPECT_EQ(GgufError(GgufBuilder().U32("a", 1).U32("b", 1)), "");
+  EXPECT_EQ(GgufError(GgufBuilder().U32("a", 1).U32("b", 1).U32("a", 2)),
             "duplicate metadata key \"a\"");
-  EXPECT_EQ(ErrorOf(GgufBuilder().Tensor("t", {1}, 0, "ffff").Tensor("t", {1}, 0, "ffff")),
+  EXPECT_EQ(GgufError(GgufBuilder().Tensor("t", {1}, 0, "ffff").Tensor("t", {1}, 0, "ffff")),
             "duplicate tensor \"t\"");
 }
 
 TEST(Gguf, RefusesAlignmentsThatAreNoPowersOfTwo) {
   for (uint32_t good : {1u, 8u, 32u, 4096u}) {
-    EXPECT_EQ(ErrorOf(GgufBuilder().Alignment(good).Tensor("t", {1}, 0, "ffff")), "") << good;
+    EXPECT_EQ(GgufError(GgufBuilder().Alignment(good).Tensor("t", {1}, 0, "ffff")), "") << good;
   }
   for (uint32_t bad : {0u, 3u, 24u, 0xffffffffu}) {
-    EXPECT_THAT(ErrorOf(GgufBuilder().U32("general.alignment", bad)), HasSubstr("power of two"));
+    EXPECT_THAT(GgufError(GgufBuilder().U32("general.alignment", bad)), HasSubstr("power of two"));
   }
-  EXPECT_THAT(ErrorOf(GgufBuilder().String("general.alignment", "32")), HasSubstr("power of two"));
-  EXPECT_THAT(ErrorOf(GgufBuilder().Entry("general.alignment", 10, Raw(uint64_t{1} << 63))),
+  EXPECT_THAT(GgufError(GgufBuilder().String("general.alignment", "32")),
+              HasSubstr("power of two"));
+  EXPECT_THAT(GgufError(GgufBuilder().Entry("general.alignment", 10, Raw(uint64_t{1} << 63))),
               HasSubstr("power of two"));
 }
 
 TEST(Gguf, RefusesImpossibleShapes) {
   const auto shaped = [](const std::vector<uint64_t>& sizes, uint32_t type = 0) {
-    return ErrorOf(GgufBuilder().Info("t", sizes, type, 0).Data(Floats(64)));
+    return GgufError(GgufBuilder().Info("t", sizes, type, 0).Data(Floats(64)));
   };
   EXPECT_EQ(shaped({4, 4}), "");
   EXPECT_THAT(shaped({}), HasSubstr("0 dimensions"));
@@ -230,13 +235,13 @@ TEST(Gguf, RefusesImpossibleShapes) {
   EXPECT_THAT(shaped({32, 2}, 12), HasSubstr("no whole blocks of Q4_K"));
   // A number of dimensions that would make an allocation.
   const std::string info = RawString("t") + Raw<uint32_t>(0xffffffffu) + std::string(64, '\0');
-  EXPECT_THAT(ErrorOf("GGUF" + Raw<uint32_t>(3) + Raw<uint64_t>(1) + Raw<uint64_t>(0) + info),
+  EXPECT_THAT(GgufError("GGUF" + Raw<uint32_t>(3) + Raw<uint64_t>(1) + Raw<uint64_t>(0) + info),
               HasSubstr("4294967295 dimensions"));
 }
 
 TEST(Gguf, RefusesFormatsItDoesNotKnowByName) {
   const auto typed = [](uint32_t type) {
-    return ErrorOf(GgufBuilder().Tensor("t", {256}, type, Floats(256)));
+    return GgufError(GgufBuilder().Tensor("t", {256}, type, Floats(256)));
   };
   for (uint32_t known : {0u, 1u, 2u, 3u, 6u, 7u, 8u, 12u, 13u, 14u, 30u}) {
     EXPECT_EQ(typed(known), "") << known;
@@ -248,7 +253,7 @@ TEST(Gguf, RefusesFormatsItDoesNotKnowByName) {
 
 TEST(Gguf, RefusesTensorsOutsideTheFileMisalignedOrOverlapping) {
   const auto at = [](uint64_t offset) {
-    return ErrorOf(GgufBuilder().Info("t", {8}, 0, offset).Data(std::string(96, 'd')));
+    return GgufError(GgufBuilder().Info("t", {8}, 0, offset).Data(std::string(96, 'd')));
   };
   EXPECT_EQ(at(0), "");
   EXPECT_EQ(at(64), "");
@@ -258,7 +263,7 @@ TEST(Gguf, RefusesTensorsOutsideTheFileMisalignedOrOverlapping) {
   EXPECT_THAT(at(kHuge - 31), HasSubstr("lie outside"));
   EXPECT_THAT(at(uint64_t{1} << 63), HasSubstr("lie outside"));
   const auto two = [](uint64_t a, uint64_t b) {
-    return ErrorOf(
+    return GgufError(
         GgufBuilder().Info("a", {12}, 0, a).Info("b", {8}, 0, b).Data(std::string(128, 'd')));
   };
   EXPECT_EQ(two(0, 64), "");
@@ -280,9 +285,9 @@ TEST(Gguf, ManyEntriesAndTensorsAreNoProblem) {
 
 TEST(Gguf, RefusesAFileCutAnywhere) {
   const std::string file = Sample().Build();
-  ASSERT_EQ(ErrorOf(file), "");
+  ASSERT_EQ(GgufError(file), "");
   for (size_t size = 0; size < file.size(); ++size) {
-    EXPECT_NE(ErrorOf(std::string_view(file).substr(0, size)), "") << size;
+    EXPECT_NE(GgufError(std::string_view(file).substr(0, size)), "") << size;
   }
 }
 
@@ -328,17 +333,17 @@ TEST(Gguf, SurvivesEveryChangedByteAndRandomDamage) {
 TEST(Gguf, ReadsPublishedFiles) {
   CAIRN_NEED_SHARED("models/stories260k");
   const std::string root = cairn::testing::SharedDir();
-  EXPECT_EQ(ErrorOf(cairn::testing::ReadFileOrDie(root + "/models/stories260k/stories260K.gguf")),
+  EXPECT_EQ(GgufError(cairn::testing::ReadFileOrDie(root + "/models/stories260k/stories260K.gguf")),
             "");
   for (const char* name : {"bert-bge", "falcon", "gpt-2", "llama-spm", "mpt", "phi-3"}) {
     const std::string path = root + "/tokenizers/ggml-vocab-" + name + ".gguf";
-    EXPECT_EQ(ErrorOf(cairn::testing::ReadFileOrDie(path)), "") << name;
+    EXPECT_EQ(GgufError(cairn::testing::ReadFileOrDie(path)), "") << name;
   }
 }
 
 TEST(Gguf, RefusesAFileThatWasRecodedAsText) {
   CAIRN_NEED_SHARED("hostile");
-  EXPECT_THAT(ErrorOf(cairn::testing::ReadFileOrDie(
+  EXPECT_THAT(GgufError(cairn::testing::ReadFileOrDie(
                   cairn::testing::SharedDir() + "/hostile/ggml-vocab-llama-spm.utf8-mangled.gguf")),
               HasSubstr("metadata key 9 takes"));
 }

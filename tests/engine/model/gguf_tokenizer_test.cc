@@ -28,7 +28,7 @@ absl::StatusOr<VocabularyDescription> Described(const GgufBuilder& builder) {
   return DescribeGgufVocabulary(*gguf);
 }
 
-std::string ErrorOf(const GgufBuilder& builder) {
+std::string VocabularyError(const GgufBuilder& builder) {
   const auto described = Described(builder);
   return described.ok() ? "" : std::string(described.status().message());
 }
@@ -95,23 +95,26 @@ TEST(GgufTokenizer, WhatIsAbsentStaysAbsent) {
 
 TEST(GgufTokenizer, RefusesOtherTypesIdsAndKinds) {
   EXPECT_EQ(Described(GgufBuilder()).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_NE(ErrorOf(GgufBuilder().String("tokenizer.ggml.model", "rwkv")), "");
-  EXPECT_THAT(ErrorOf(GgufBuilder().U32("tokenizer.ggml.model", 1)), HasSubstr("not a string"));
-  EXPECT_THAT(ErrorOf(Three().U32("tokenizer.ggml.pre", 1)), HasSubstr("not a string"));
-  EXPECT_THAT(ErrorOf(Three().U32("tokenizer.ggml.merges", 1)), HasSubstr("array of strings"));
-  EXPECT_THAT(ErrorOf(Three().Array("tokenizer.ggml.scores", 12, 1, Raw(1.0))),
+  EXPECT_NE(VocabularyError(GgufBuilder().String("tokenizer.ggml.model", "rwkv")), "");
+  EXPECT_THAT(VocabularyError(GgufBuilder().U32("tokenizer.ggml.model", 1)),
+              HasSubstr("not a string"));
+  EXPECT_THAT(VocabularyError(Three().U32("tokenizer.ggml.pre", 1)), HasSubstr("not a string"));
+  EXPECT_THAT(VocabularyError(Three().U32("tokenizer.ggml.merges", 1)),
+              HasSubstr("array of strings"));
+  EXPECT_THAT(VocabularyError(Three().Array("tokenizer.ggml.scores", 12, 1, Raw(1.0))),
               HasSubstr("array of float32"));
-  EXPECT_THAT(ErrorOf(Three().Array("tokenizer.ggml.token_type", 5, 1, Raw(0))),
+  EXPECT_THAT(VocabularyError(Three().Array("tokenizer.ggml.token_type", 5, 1, Raw(0))),
               HasSubstr("there is no type 0"));
-  EXPECT_THAT(ErrorOf(Three().Array("tokenizer.ggml.token_type", 5, 1, Raw(7))),
+  EXPECT_THAT(VocabularyError(Three().Array("tokenizer.ggml.token_type", 5, 1, Raw(7))),
               HasSubstr("there is no type 7"));
-  EXPECT_THAT(ErrorOf(Three().Array("tokenizer.ggml.token_type", 0, 1, "\1")),
+  EXPECT_THAT(VocabularyError(Three().Array("tokenizer.ggml.token_type", 0, 1, "\1")),
               HasSubstr("array of int32"));
-  EXPECT_THAT(ErrorOf(Three().U32("tokenizer.ggml.bos_token_id", 3)),
+  EXPECT_THAT(VocabularyError(Three().U32("tokenizer.ggml.bos_token_id", 3)),
               HasSubstr("3 is beyond the 3 tokens"));
-  EXPECT_NE(ErrorOf(Three().String("tokenizer.ggml.eos_token_id", "1")), "");
-  EXPECT_THAT(ErrorOf(Three().U32("tokenizer.ggml.add_bos_token", 1)), HasSubstr("not a boolean"));
-  EXPECT_THAT(ErrorOf(Three().String("tokenizer.ggml.precompiled_charsmap", "x")),
+  EXPECT_NE(VocabularyError(Three().String("tokenizer.ggml.eos_token_id", "1")), "");
+  EXPECT_THAT(VocabularyError(Three().U32("tokenizer.ggml.add_bos_token", 1)),
+              HasSubstr("not a boolean"));
+  EXPECT_THAT(VocabularyError(Three().String("tokenizer.ggml.precompiled_charsmap", "x")),
               HasSubstr("array of bytes"));
 }
 

@@ -26,7 +26,7 @@ using testing::WriteTinyHf;
 
 constexpr size_t kEnd = SIZE_MAX;
 
-std::string ErrorOf(const TempDir& directory) {
+std::string CheckpointError(const TempDir& directory) {
   const auto opened = Checkpoint::Open(directory.path());
   return opened.ok() ? "" : std::string(opened.status().message());
 }
@@ -98,18 +98,18 @@ TEST(HfCheckpoint, RefusesMissingCutAndDoubledShards) {
   const ModelConfig config = TinyConfig(Architecture::kLlama);
   const TempDir directory;
   WriteShards(config, directory);
-  ASSERT_EQ(ErrorOf(directory), "");
+  ASSERT_EQ(CheckpointError(directory), "");
   const std::string whole = TinySafetensors(config, 10, kEnd);
   for (size_t size : {size_t{0}, size_t{7}, size_t{100}, whole.size() / 2, whole.size() - 1}) {
     directory.Write("b.safetensors", whole.substr(0, size));
-    EXPECT_THAT(ErrorOf(directory), HasSubstr("b.safetensors: ")) << size;
+    EXPECT_THAT(CheckpointError(directory), HasSubstr("b.safetensors: ")) << size;
   }
   directory.Write("b.safetensors", TinySafetensors(config, 9, kEnd));
-  EXPECT_THAT(ErrorOf(directory), HasSubstr("occurs twice"));
+  EXPECT_THAT(CheckpointError(directory), HasSubstr("occurs twice"));
   directory.Write("b.safetensors", TinySafetensors(config, 11, kEnd));
-  EXPECT_THAT(ErrorOf(directory), HasSubstr("no tensor"));
+  EXPECT_THAT(CheckpointError(directory), HasSubstr("no tensor"));
   std::filesystem::remove(directory.file("b.safetensors"));
-  EXPECT_THAT(ErrorOf(directory), HasSubstr("b.safetensors"));
+  EXPECT_THAT(CheckpointError(directory), HasSubstr("b.safetensors"));
 }
 
 TEST(HfCheckpoint, IndexCannotLeadOutOfTheDirectory) {
@@ -123,7 +123,7 @@ TEST(HfCheckpoint, IndexCannotLeadOutOfTheDirectory) {
     const TempDir directory;
     WriteShards(config, directory, name);
     directory.Write("sub/b.safetensors", TinySafetensors(config, 10, kEnd));
-    EXPECT_THAT(ErrorOf(directory), HasSubstr("is not a file's plain name")) << name;
+    EXPECT_THAT(CheckpointError(directory), HasSubstr("is not a file's plain name")) << name;
   }
 }
 
@@ -134,7 +134,7 @@ TEST(HfCheckpoint, RefusesMalformedIndexes) {
     const TempDir directory;
     WriteShards(config, directory);
     directory.Write("model.safetensors.index.json", bad);
-    EXPECT_THAT(ErrorOf(directory), HasSubstr("index.json: ")) << bad;
+    EXPECT_THAT(CheckpointError(directory), HasSubstr("index.json: ")) << bad;
   }
 }
 
@@ -142,22 +142,23 @@ TEST(HfCheckpoint, RefusesMissingMisshapenAndForeignTensors) {
   const ModelConfig config = TinyConfig(Architecture::kQwen2);
   const TempDir directory;
   WriteTinyHf(config, directory);
-  ASSERT_EQ(ErrorOf(directory), "");
+  ASSERT_EQ(CheckpointError(directory), "");
   directory.Write("model.safetensors", TinySafetensors(config, 1, kEnd));
-  EXPECT_THAT(ErrorOf(directory), HasSubstr("no tensor \"token_embd.weight\""));
+  EXPECT_THAT(CheckpointError(directory), HasSubstr("no tensor \"token_embd.weight\""));
   ModelConfig other = config;
   other.intermediate_size = 100;
   directory.Write("model.safetensors", TinySafetensors(other, 0, kEnd));
-  EXPECT_THAT(ErrorOf(directory), HasSubstr("\"blk.0.ffn_gate.weight\" has shape [100,64], the "
-                                            "settings say [96,64]"));
+  EXPECT_THAT(CheckpointError(directory),
+              HasSubstr("\"blk.0.ffn_gate.weight\" has shape [100,64], the "
+                        "settings say [96,64]"));
   other = config;
   other.layers = 3;
   directory.Write("model.safetensors", TinySafetensors(other, 0, kEnd));
-  EXPECT_THAT(ErrorOf(directory), HasSubstr("is not part of the model"));
+  EXPECT_THAT(CheckpointError(directory), HasSubstr("is not part of the model"));
   // Biases that this architecture has not.
   directory.Write("config.json", TinyHfConfig(TinyConfig(Architecture::kLlama)));
   directory.Write("model.safetensors", TinySafetensors(config, 0, kEnd));
-  EXPECT_THAT(ErrorOf(directory), HasSubstr("bias\" is not part of the model"));
+  EXPECT_THAT(CheckpointError(directory), HasSubstr("bias\" is not part of the model"));
 }
 
 TEST(HfCheckpoint, IgnoresWhatHasNoPartInTheResult) {
@@ -180,25 +181,25 @@ TEST(HfCheckpoint, RefusesWeightsThatAreNoFloats) {
   directory.Write("model.safetensors", testing::SafetensorsBuilder()
                                            .Add("model.norm.weight", "I8", {64}, std::string(64, 1))
                                            .Build());
-  EXPECT_THAT(ErrorOf(directory), HasSubstr("none of the types F32, F16 and BF16"));
+  EXPECT_THAT(CheckpointError(directory), HasSubstr("none of the types F32, F16 and BF16"));
 }
 
 TEST(HfCheckpoint, NamesTheFileThatLacksOrIsMalformed) {
   const ModelConfig config = TinyConfig(Architecture::kLlama);
   const TempDir directory;
-  EXPECT_THAT(ErrorOf(directory), HasSubstr("no config.json"));
+  EXPECT_THAT(CheckpointError(directory), HasSubstr("no config.json"));
   directory.Write("config.json", TinyHfConfig(config));
-  EXPECT_THAT(ErrorOf(directory), HasSubstr("neither model.safetensors nor"));
+  EXPECT_THAT(CheckpointError(directory), HasSubstr("neither model.safetensors nor"));
   directory.Write("model.safetensors", "garbage!!");
-  EXPECT_THAT(ErrorOf(directory), HasSubstr("model.safetensors: "));
+  EXPECT_THAT(CheckpointError(directory), HasSubstr("model.safetensors: "));
   WriteTinyHf(config, directory);
   for (const char* name : {"tokenizer_config.json", "generation_config.json", "config.json"}) {
     directory.Write(name, "{");
-    EXPECT_THAT(ErrorOf(directory), HasSubstr(std::string(name) + ": ")) << name;
+    EXPECT_THAT(CheckpointError(directory), HasSubstr(std::string(name) + ": ")) << name;
     std::filesystem::remove(directory.file(name));
   }
   directory.Write("config.json", TinyHfConfig(config));
-  ASSERT_EQ(ErrorOf(directory), "");
+  ASSERT_EQ(CheckpointError(directory), "");
 }
 
 TEST(HfCheckpoint, OpensWithoutATokenizerWhichThenLacks) {
@@ -235,7 +236,7 @@ TEST(HfCheckpoint, FindsTheChatTemplateWhereverItIs) {
   std::filesystem::remove(directory.file("chat_template.jinja"));
   for (const char* bad : {"1", "{}", "[1]", R"([{"name":"default"}])"}) {
     directory.Write("tokenizer_config.json", std::string(R"({"chat_template":)") + bad + "}");
-    EXPECT_THAT(ErrorOf(directory), HasSubstr("chat_template is neither")) << bad;
+    EXPECT_THAT(CheckpointError(directory), HasSubstr("chat_template is neither")) << bad;
   }
 }
 
@@ -253,7 +254,7 @@ TEST(HfCheckpoint, ReadsTheTokensThatEndAnswers) {
   EXPECT_THAT(ends("null"), ElementsAre());
   EXPECT_THAT(ends("[299,300,18446744073709551615]"), ElementsAre(299));
   directory.Write("generation_config.json", "{\"eos_token_id\":-1}");
-  EXPECT_THAT(ErrorOf(directory), HasSubstr("eos_token_id is neither"));
+  EXPECT_THAT(CheckpointError(directory), HasSubstr("eos_token_id is neither"));
 }
 
 TEST(HfCheckpoint, FingerprintCoversSettingsTokenizerAndWeights) {

@@ -29,7 +29,7 @@ ModelConfig Parsed(const std::string& json) {
   return config.ok() ? *config : ModelConfig();
 }
 
-std::string ErrorOf(const std::string& json) {
+std::string HfConfigError(const std::string& json) {
   const auto config = ParseHfConfig(json);
   if (config.ok()) return "";
   EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
@@ -75,11 +75,12 @@ TEST(HfConfig, LeftOutSettingsAreTheFamiliesOwn) {
 }
 
 TEST(HfConfig, RefusesOtherArchitecturesAndWhatIsNotComputed) {
-  EXPECT_THAT(ErrorOf(Minimal("GemmaForCausalLM")), HasSubstr("\"GemmaForCausalLM\" is not"));
-  EXPECT_THAT(ErrorOf(Minimal("Qwen2ForSequenceClassification")), HasSubstr("is not supported"));
-  EXPECT_THAT(ErrorOf("{}"), HasSubstr("architecture \"\""));
+  EXPECT_THAT(HfConfigError(Minimal("GemmaForCausalLM")), HasSubstr("\"GemmaForCausalLM\" is not"));
+  EXPECT_THAT(HfConfigError(Minimal("Qwen2ForSequenceClassification")),
+              HasSubstr("is not supported"));
+  EXPECT_THAT(HfConfigError("{}"), HasSubstr("architecture \"\""));
   const auto llama = [](const std::string& more) {
-    return ErrorOf(Minimal("LlamaForCausalLM", more));
+    return HfConfigError(Minimal("LlamaForCausalLM", more));
   };
   EXPECT_EQ(llama(R"(,"hidden_act":"silu","attention_bias":false,"mlp_bias":false)"), "");
   EXPECT_THAT(llama(R"(,"hidden_act":"gelu")"), HasSubstr("activation \"gelu\""));
@@ -90,23 +91,23 @@ TEST(HfConfig, RefusesOtherArchitecturesAndWhatIsNotComputed) {
 
 TEST(HfConfig, RefusesMissingMistypedAndImpossibleSettings) {
   const ModelConfig tiny = TinyConfig(Architecture::kLlama);
-  ASSERT_EQ(ErrorOf(TinyHfConfig(tiny)), "");
+  ASSERT_EQ(HfConfigError(TinyHfConfig(tiny)), "");
   for (const char* key : {"num_hidden_layers", "hidden_size", "intermediate_size",
                           "num_attention_heads", "vocab_size"}) {
     std::string json = TinyHfConfig(tiny);
     const size_t at = json.find(key);
-    EXPECT_THAT(ErrorOf(std::string(json).replace(at, 1, "X")),
+    EXPECT_THAT(HfConfigError(std::string(json).replace(at, 1, "X")),
                 HasSubstr(std::string(key) + " is missing"));
     const size_t number = json.find(':', at) + 1;
     const size_t length = json.find_first_of(",}", number) - number;
     for (const char* bad : {"-1", "1.5", "\"2\"", "4294967296", "1e400", "[]", "true"}) {
-      EXPECT_NE(ErrorOf(std::string(json).replace(number, length, bad)), "") << key << bad;
+      EXPECT_NE(HfConfigError(std::string(json).replace(number, length, bad)), "") << key << bad;
     }
-    EXPECT_NE(ErrorOf(std::string(json).replace(number, length, "0")), "") << key;
-    EXPECT_NE(ErrorOf(std::string(json).replace(number, length, "4294967295")), "") << key;
+    EXPECT_NE(HfConfigError(std::string(json).replace(number, length, "0")), "") << key;
+    EXPECT_NE(HfConfigError(std::string(json).replace(number, length, "4294967295")), "") << key;
   }
   const auto llama = [](const std::string& more) {
-    return ErrorOf(Minimal("LlamaForCausalLM", more));
+    return HfConfigError(Minimal("LlamaForCausalLM", more));
   };
   EXPECT_THAT(llama(R"(,"num_key_value_heads":3)"), HasSubstr("no multiple"));
   EXPECT_THAT(llama(R"(,"head_dim":7)"), HasSubstr("odd"));
@@ -114,9 +115,9 @@ TEST(HfConfig, RefusesMissingMistypedAndImpossibleSettings) {
   EXPECT_THAT(llama(R"(,"rms_norm_eps":"1e-5")"), HasSubstr("rms_norm_eps is not a number"));
   EXPECT_THAT(llama(R"(,"rope_theta":-1)"), HasSubstr("base"));
   EXPECT_THAT(llama(R"(,"tie_word_embeddings":1)"), HasSubstr("neither true nor false"));
-  EXPECT_THAT(ErrorOf(R"({"architectures":"LlamaForCausalLM"})"), HasSubstr("architectures"));
+  EXPECT_THAT(HfConfigError(R"({"architectures":"LlamaForCausalLM"})"), HasSubstr("architectures"));
   for (const char* bad : {"", "[]", "1", "{", R"({"a":1,"a":2})"}) {
-    EXPECT_NE(ErrorOf(bad), "") << bad;
+    EXPECT_NE(HfConfigError(bad), "") << bad;
   }
 }
 
@@ -165,7 +166,7 @@ TEST(HfConfig, ReadsRopeScalingInBothSpellings) {
 
 TEST(HfConfig, RefusesRopeScalingsThatItDoesNotKnow) {
   const auto scaled = [](const std::string& scaling) {
-    return ErrorOf(Minimal("LlamaForCausalLM", R"(,"rope_scaling":)" + scaling));
+    return HfConfigError(Minimal("LlamaForCausalLM", R"(,"rope_scaling":)" + scaling));
   };
   EXPECT_EQ(scaled("null"), "");
   EXPECT_THAT(scaled(R"({"type":"longrope","factor":2})"), HasSubstr("\"longrope\""));
@@ -184,11 +185,11 @@ TEST(HfConfig, RopeMayTurnPartOfAHead) {
       Parsed(Minimal("LlamaForCausalLM", R"(,"rope_parameters":{"partial_rotary_factor":0.25})"))
           .rope_dims,
       4u);
-  EXPECT_NE(ErrorOf(Minimal("LlamaForCausalLM", R"(,"partial_rotary_factor":0)")), "");
-  EXPECT_NE(ErrorOf(Minimal("LlamaForCausalLM", R"(,"partial_rotary_factor":2)")), "");
-  EXPECT_NE(
-      ErrorOf(Minimal("LlamaForCausalLM", R"(,"head_dim":4294967295,"partial_rotary_factor":1)")),
-      "");
+  EXPECT_NE(HfConfigError(Minimal("LlamaForCausalLM", R"(,"partial_rotary_factor":0)")), "");
+  EXPECT_NE(HfConfigError(Minimal("LlamaForCausalLM", R"(,"partial_rotary_factor":2)")), "");
+  EXPECT_NE(HfConfigError(
+                Minimal("LlamaForCausalLM", R"(,"head_dim":4294967295,"partial_rotary_factor":1)")),
+            "");
 }
 
 // The windows of four layers.
@@ -221,7 +222,7 @@ TEST(HfConfig, ReadsWhichLayersHaveAWindow) {
                         R"("sliding_attention","sliding_attention"])"),
               ElementsAre(0, 0, 8, 8));
   const auto error = [&](const std::string& types) {
-    return ErrorOf(
+    return HfConfigError(
         Minimal("Qwen2ForCausalLM", R"(,"sliding_window":8)" + on + R"(,"layer_types":)" + types));
   };
   EXPECT_THAT(error(R"(["sliding_attention"])"), HasSubstr("layer_types is not a list"));

@@ -28,7 +28,7 @@ std::vector<std::string> Values(std::string_view json, absl::Status* status) {
   return values;
 }
 
-std::string ErrorOf(std::string_view json) {
+std::string JsonError(std::string_view json) {
   absl::Status status;
   Values(json, &status);
   return std::string(status.message());
@@ -46,25 +46,25 @@ TEST(JsonReader, RefusesWhatIsNotOneJsonValue) {
   for (std::string_view json :
        {"", " ", "{", "{}{}", "{} x", "[1,]", "{\"a\"}", "{a:1}", "'a'", "nul", "01", "1e999",
         "\"\\ud800\"", "\"\xff\"", "\"\xc0\x80\"", "// c\n{}", "{\"a\":NaN}", "[\"\n\"]"}) {
-    EXPECT_NE(ErrorOf(json), "") << json;
+    EXPECT_NE(JsonError(json), "") << json;
   }
 }
 
 TEST(JsonReader, RefusesNulAndByteOrderMark) {
   using namespace std::string_view_literals;
-  EXPECT_EQ(ErrorOf("{}\0{"sv), "NUL at byte 2");
-  EXPECT_EQ(ErrorOf("\xef\xbb\xbf{}"), "begins with a byte order mark");
+  EXPECT_EQ(JsonError("{}\0{"sv), "NUL at byte 2");
+  EXPECT_EQ(JsonError("\xef\xbb\xbf{}"), "begins with a byte order mark");
 }
 
 TEST(JsonReader, RefusesDuplicateKeysOfOneObjectOnly) {
-  EXPECT_EQ(ErrorOf(R"({"a":{"b":1,"c":2},"b":1})"), "");
-  EXPECT_EQ(ErrorOf(R"({"x":{"b":1,"\u0062":2}})"), "duplicate key \"b\"");
+  EXPECT_EQ(JsonError(R"({"a":{"b":1,"c":2},"b":1})"), "");
+  EXPECT_EQ(JsonError(R"({"x":{"b":1,"\u0062":2}})"), "duplicate key \"b\"");
 }
 
 TEST(JsonReader, LimitsDepth) {
-  EXPECT_EQ(ErrorOf("[[[[1]]]]"), "");
-  EXPECT_EQ(ErrorOf("[[[[[]]]]]"), "nested deeper than 4");
-  EXPECT_EQ(ErrorOf(std::string(10'000'000, '[')), "nested deeper than 4");
+  EXPECT_EQ(JsonError("[[[[1]]]]"), "");
+  EXPECT_EQ(JsonError("[[[[[]]]]]"), "nested deeper than 4");
+  EXPECT_EQ(JsonError(std::string(10'000'000, '[')), "nested deeper than 4");
 }
 
 TEST(JsonReader, StopsAtTheVisitorsError) {

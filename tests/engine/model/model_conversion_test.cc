@@ -29,6 +29,7 @@ using kernels::BlockFormat;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::TinyConfig;
+using testing::ValuesOf;
 
 // The 256 bytes of GPT-2's alphabet, "ab", and control tokens from 257 on.
 std::string TinyTokenizerJson(const std::string& pre_tokenizer, const std::string& post = "null") {
@@ -68,15 +69,6 @@ void WriteModel(const ModelConfig& config, const TempDir& directory) {
   testing::WriteTinyHf(config, directory);
   directory.Write("tokenizer.json", TinyTokenizerJson(kByteLevel));
   directory.Write("tokenizer_config.json", kTokenizerConfig);
-}
-
-std::vector<float> ValuesOf(const Checkpoint& checkpoint, const std::string& name) {
-  const TensorView view = *checkpoint.Find(name);
-  uint64_t n = 1;
-  for (uint64_t size : view.shape) n *= size;
-  std::vector<float> values(n);
-  kernels::Dequantize(view.format, view.bytes.data(), n, values.data());
-  return values;
 }
 
 TEST(Conversion, KeepsSettingsTokenizerAndTemplate) {

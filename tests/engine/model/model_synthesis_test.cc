@@ -22,15 +22,7 @@ using cairn::testing::TempDir;
 using kernels::BlockFormat;
 using ::testing::HasSubstr;
 using testing::TinyConfig;
-
-std::vector<float> ValuesOf(const Checkpoint& checkpoint, const std::string& name) {
-  const TensorView view = *checkpoint.Find(name);
-  uint64_t n = 1;
-  for (uint64_t size : view.shape) n *= size;
-  std::vector<float> values(n);
-  kernels::Dequantize(view.format, view.bytes.data(), n, values.data());
-  return values;
-}
+using testing::ValuesOf;
 
 double Deviation(const std::vector<float>& values, double centre) {
   double sum = 0;

@@ -24,7 +24,7 @@ constexpr char kTwo[] =
     R"([{"idx":0,"name":"0","path":"","type":"sentence_transformers.models.Transformer"},)"
     R"({"idx":1,"name":"1","path":"1_Pooling","type":"sentence_transformers.models.Pooling"}])";
 
-std::string ErrorOf(const TempDir& directory) {
+std::string SentenceTransformerError(const TempDir& directory) {
   const auto read = ReadSentenceTransformer(directory.path());
   if (read.ok()) return "";
   EXPECT_EQ(read.status().code(), absl::StatusCode::kInvalidArgument);
@@ -84,10 +84,10 @@ TEST(SentenceTransformer, KnowsPoolingByFlagAndByName) {
                           R"({"pooling_mode_mean_tokens":true,"pooling_mode_cls_token":true})",
                           R"({"pooling_mode_mean_tokens":1})", R"({"pooling_mode":1})", "[]", ""}) {
     directory.Write("1_Pooling/config.json", bad);
-    EXPECT_THAT(ErrorOf(directory), HasSubstr("1_Pooling/config.json: ")) << bad;
+    EXPECT_THAT(SentenceTransformerError(directory), HasSubstr("1_Pooling/config.json: ")) << bad;
   }
   std::filesystem::remove(directory.file("1_Pooling/config.json"));
-  EXPECT_THAT(ErrorOf(directory), HasSubstr("missing"));
+  EXPECT_THAT(SentenceTransformerError(directory), HasSubstr("missing"));
 }
 
 TEST(SentenceTransformer, RefusesOtherModulesAndPathsThatLeadOut) {
@@ -103,7 +103,7 @@ TEST(SentenceTransformer, RefusesOtherModulesAndPathsThatLeadOut) {
        R"([{"type":"a.Transformer","path":""},{"type":"a.Pooling","path":".."}])",
        R"([{"type":"a.Transformer","path":""},{"type":"a.Pooling","path":"/etc"}])"}) {
     directory.Write("modules.json", bad);
-    EXPECT_THAT(ErrorOf(directory), HasSubstr("modules.json: ")) << bad;
+    EXPECT_THAT(SentenceTransformerError(directory), HasSubstr("modules.json: ")) << bad;
   }
 }
 
@@ -114,13 +114,16 @@ TEST(SentenceTransformer, RefusesMalformedLimitsAndPrompts) {
   for (const char* bad : {"[]", "{", R"({"max_seq_length":-1})", R"({"max_seq_length":0})",
                           R"({"max_seq_length":"512"})"}) {
     directory.Write("sentence_bert_config.json", bad);
-    EXPECT_THAT(ErrorOf(directory), HasSubstr("sentence_bert_config.json: ")) << bad;
+    EXPECT_THAT(SentenceTransformerError(directory), HasSubstr("sentence_bert_config.json: "))
+        << bad;
   }
   std::filesystem::remove(directory.file("sentence_bert_config.json"));
   for (const char* bad : {"[]", R"({"prompts":[]})", R"({"prompts":{"query":1}})",
                           R"({"default_prompt_name":"query"})", R"({"default_prompt_name":1})"}) {
     directory.Write("config_sentence_transformers.json", bad);
-    EXPECT_THAT(ErrorOf(directory), HasSubstr("config_sentence_transformers.json: ")) << bad;
+    EXPECT_THAT(SentenceTransformerError(directory),
+                HasSubstr("config_sentence_transformers.json: "))
+        << bad;
   }
 }
 

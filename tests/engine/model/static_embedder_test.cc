@@ -54,7 +54,7 @@ SafetensorsBuilder Colors() {
   return builder;
 }
 
-std::string ErrorOf(const std::string& safetensors, const std::string& config = "{}") {
+std::string StaticModelError(const std::string& safetensors, const std::string& config = "{}") {
   const auto model = Model(safetensors, config);
   if (model.ok()) return "";
   EXPECT_EQ(model.status().code(), absl::StatusCode::kInvalidArgument);
@@ -263,16 +263,18 @@ TEST(StaticEmbedder, RefusesBadConfigs) {
         "{\"cairn\":{\"alpha\":-1}}", "{\"cairn\":{\"alpha\":\"0.5\"}}",
         "{\"cairn\":{\"fusion\":\"magic\"}}", "{\"cairn\":{\"normalization\":\"none\"}}",
         "{\"cairn\":{\"normalization\":1}}", "{\"a\":1,\"a\":1}"}) {
-    EXPECT_EQ(ErrorOf(file, config).substr(0, 13), "config.json: ") << config;
+    EXPECT_EQ(StaticModelError(file, config).substr(0, 13), "config.json: ") << config;
   }
-  EXPECT_THAT(ErrorOf(file, "{\"a\":" + std::string(100'000, '[')), HasSubstr("nested deeper"));
+  EXPECT_THAT(StaticModelError(file, "{\"a\":" + std::string(100'000, '[')),
+              HasSubstr("nested deeper"));
 }
 
 TEST(StaticEmbedder, RefusesNanInfinityAndAbsurdNumbersNamingTheRow) {
   const auto with = [](float bad) {
     std::vector<float> rows = kColors;
     rows[7] = bad;
-    return ErrorOf(SafetensorsBuilder().Add("embeddings", "F32", {4, 3}, BytesOf(rows)).Build());
+    return StaticModelError(
+        SafetensorsBuilder().Add("embeddings", "F32", {4, 3}, BytesOf(rows)).Build());
   };
   EXPECT_EQ(with(1), "");
   EXPECT_EQ(with(kNan), "model.safetensors: NaN in tensor embeddings at row 2");
@@ -282,17 +284,18 @@ TEST(StaticEmbedder, RefusesNanInfinityAndAbsurdNumbersNamingTheRow) {
 
   const auto half = [](uint16_t bad) {
     const std::vector<uint16_t> rows = {0, 1, 2, bad};
-    return ErrorOf(SafetensorsBuilder().Add("embeddings", "F16", {4, 1}, BytesOf(rows)).Build());
+    return StaticModelError(
+        SafetensorsBuilder().Add("embeddings", "F16", {4, 1}, BytesOf(rows)).Build());
   };
   EXPECT_EQ(half(0x7bff), "");
   EXPECT_EQ(half(0x7c01), "model.safetensors: NaN in tensor embeddings at row 3");
   EXPECT_EQ(half(0xfc00), "model.safetensors: infinity in tensor embeddings at row 3");
 
   const auto weights32 = BytesOf<float>({1, kNan, 1, 1});
-  EXPECT_EQ(ErrorOf(Colors().Add("weights", "F32", {4}, weights32).Build()),
+  EXPECT_EQ(StaticModelError(Colors().Add("weights", "F32", {4}, weights32).Build()),
             "model.safetensors: NaN in tensor weights at row 1");
   const auto weights64 = BytesOf<double>({1, 1, 1, -double{kInf}});
-  EXPECT_EQ(ErrorOf(Colors().Add("weights", "F64", {4}, weights64).Build()),
+  EXPECT_EQ(StaticModelError(Colors().Add("weights", "F64", {4}, weights64).Build()),
             "model.safetensors: infinity in tensor weights at row 3");
 }
 
@@ -300,7 +303,8 @@ TEST(StaticEmbedder, RefusesShapesThatDisagree) {
   const auto embeddings = [](const std::vector<uint64_t>& shape) {
     uint64_t n = 1;
     for (uint64_t size : shape) n *= size;
-    return ErrorOf(SafetensorsBuilder().Add("embeddings", "I8", shape, std::string(n, 1)).Build());
+    return StaticModelError(
+        SafetensorsBuilder().Add("embeddings", "I8", shape, std::string(n, 1)).Build());
   };
   EXPECT_EQ(embeddings({4, 65'536}), "");
   EXPECT_THAT(embeddings({4, 65'537}), HasSubstr("dimension 65537 is not in 1..65536"));
@@ -312,36 +316,39 @@ TEST(StaticEmbedder, RefusesShapesThatDisagree) {
   EXPECT_EQ(embeddings({3, 1}),
             "tokenizer.json: 4 token ids, but model.safetensors has vectors for 3");
 
-  EXPECT_THAT(ErrorOf(Colors().Add("weights", "F32", {3}, std::string(12, 0)).Build()),
+  EXPECT_THAT(StaticModelError(Colors().Add("weights", "F32", {3}, std::string(12, 0)).Build()),
               HasSubstr("tensor weights: holds 3 values for 4 tokens"));
-  EXPECT_THAT(ErrorOf(Colors().Add("weights", "F32", {4, 1}, std::string(16, 0)).Build()),
+  EXPECT_THAT(StaticModelError(Colors().Add("weights", "F32", {4, 1}, std::string(16, 0)).Build()),
               HasSubstr("tensor weights: has 2 dimensions, not 1"));
-  EXPECT_THAT(ErrorOf(Colors().Add("mapping", "I32", {2, 2}, std::string(16, 0)).Build()),
+  EXPECT_THAT(StaticModelError(Colors().Add("mapping", "I32", {2, 2}, std::string(16, 0)).Build()),
               HasSubstr("tensor mapping: has 2 dimensions, not 1"));
-  EXPECT_EQ(ErrorOf(Colors().Add("mapping", "I32", {3}, std::string(12, 0)).Build()),
+  EXPECT_EQ(StaticModelError(Colors().Add("mapping", "I32", {3}, std::string(12, 0)).Build()),
             "tokenizer.json: 4 token ids, but model.safetensors has vectors for 3");
 }
 
 TEST(StaticEmbedder, RefusesMissingAndMistypedTensors) {
-  EXPECT_EQ(ErrorOf(SafetensorsBuilder().Add("weights", "F32", {4}, std::string(16, 0)).Build()),
-            "model.safetensors: no tensor \"embeddings\"");
+  EXPECT_EQ(
+      StaticModelError(SafetensorsBuilder().Add("weights", "F32", {4}, std::string(16, 0)).Build()),
+      "model.safetensors: no tensor \"embeddings\"");
   EXPECT_THAT(
-      ErrorOf(SafetensorsBuilder().Add("embeddings", "BF16", {4, 1}, std::string(8, 0)).Build()),
+      StaticModelError(
+          SafetensorsBuilder().Add("embeddings", "BF16", {4, 1}, std::string(8, 0)).Build()),
       HasSubstr("embeddings: is neither F32, F16 nor I8"));
-  EXPECT_THAT(ErrorOf(Colors().Add("weights", "F16", {4}, std::string(8, 0)).Build()),
+  EXPECT_THAT(StaticModelError(Colors().Add("weights", "F16", {4}, std::string(8, 0)).Build()),
               HasSubstr("weights: is neither F32 nor F64"));
-  EXPECT_THAT(ErrorOf(Colors().Add("mapping", "I16", {4}, std::string(8, 0)).Build()),
+  EXPECT_THAT(StaticModelError(Colors().Add("mapping", "I16", {4}, std::string(8, 0)).Build()),
               HasSubstr("mapping: is neither I32 nor I64"));
 }
 
 TEST(StaticEmbedder, RefusesMappingsOutOfRange) {
   for (int64_t bad :
        {int64_t{-1}, int64_t{4}, int64_t{1} << 32, std::numeric_limits<int64_t>::min()}) {
-    EXPECT_THAT(
-        ErrorOf(Colors().Add("mapping", "I64", {4}, BytesOf<int64_t>({0, 1, bad, 3})).Build()),
-        HasSubstr("of token 2 is outside the 4 rows"));
+    EXPECT_THAT(StaticModelError(
+                    Colors().Add("mapping", "I64", {4}, BytesOf<int64_t>({0, 1, bad, 3})).Build()),
+                HasSubstr("of token 2 is outside the 4 rows"));
   }
-  EXPECT_THAT(ErrorOf(Colors().Add("mapping", "I32", {4}, BytesOf<int32_t>({0, 1, 2, -1})).Build()),
+  EXPECT_THAT(StaticModelError(
+                  Colors().Add("mapping", "I32", {4}, BytesOf<int32_t>({0, 1, 2, -1})).Build()),
               HasSubstr("row -1 of token 3"));
 }
 
@@ -357,7 +364,7 @@ TEST(StaticEmbedder, RefusesBadTokenizers) {
 TEST(StaticEmbedder, RefusesAModelFileCutAnywhere) {
   const std::string file = Colors().Add("weights", "F32", {4}, std::string(16, 0)).Build();
   for (size_t size = 0; size < file.size(); ++size) {
-    EXPECT_THAT(ErrorOf(file.substr(0, size)), HasSubstr("model.safetensors: ")) << size;
+    EXPECT_THAT(StaticModelError(file.substr(0, size)), HasSubstr("model.safetensors: ")) << size;
   }
 }
 

@@ -20,7 +20,7 @@ using cairn::testing::TempDir;
 using ::testing::HasSubstr;
 
 constexpr size_t kTexts = 1'000;  // Three blocks and a part of one.
-constexpr size_t kDim = 3;
+constexpr size_t kVectorDim = 3;
 
 class TeacherVectors : public ::testing::Test {
  protected:
@@ -43,7 +43,7 @@ class TeacherVectors : public ::testing::Test {
   }
   // The vectors, with what was read from the cache, are right.
   void ExpectWhole(size_t embedded) {
-    const FakeTeacher teacher(20, kDim);
+    const FakeTeacher teacher(20, kVectorDim);
     done_ = 0;
     const auto vectors = Embed(teacher, 2);
     ASSERT_TRUE(vectors.ok()) << vectors.status();
@@ -53,7 +53,7 @@ class TeacherVectors : public ::testing::Test {
   // A complete cache, and what its vectors are.
   void Fill() {
     cache_ = dir_.file("cache");
-    expected_ = *Embed(FakeTeacher(20, kDim));
+    expected_ = *Embed(FakeTeacher(20, kVectorDim));
   }
 
   const TempDir dir_;
@@ -66,11 +66,11 @@ class TeacherVectors : public ::testing::Test {
 };
 
 TEST_F(TeacherVectors, AreTheSameForAnyNumberOfThreads) {
-  const FakeTeacher teacher(20, kDim);
+  const FakeTeacher teacher(20, kVectorDim);
   const auto one = Embed(teacher);
   ASSERT_TRUE(one.ok());
   EXPECT_EQ(done_, kTexts);
-  std::vector<float> whole(kTexts * kDim);
+  std::vector<float> whole(kTexts * kVectorDim);
   ASSERT_TRUE(teacher.EmbedTokens(TextKind::kPassage, spans_, absl::MakeSpan(whole)).ok());
   EXPECT_EQ(*one, whole);
   done_ = 0;
@@ -83,19 +83,19 @@ TEST_F(TeacherVectors, AreNotComputedAgainWhereTheCacheHasThem) {
 }
 
 TEST_F(TeacherVectors, AStoppedRunGoesOn) {
-  expected_ = *Embed(FakeTeacher(20, kDim));
+  expected_ = *Embed(FakeTeacher(20, kVectorDim));
   cache_ = dir_.file("cache");
   done_ = 0;
   stop_at_ = 512;
-  EXPECT_TRUE(absl::IsCancelled(Embed(FakeTeacher(20, kDim)).status()));
+  EXPECT_TRUE(absl::IsCancelled(Embed(FakeTeacher(20, kVectorDim)).status()));
   stop_at_ = UINT64_MAX;
   ExpectWhole(kTexts - 512);
 }
 
 TEST_F(TeacherVectors, ATeacherThatFailsLeavesWhatWasDone) {
-  expected_ = *Embed(FakeTeacher(20, kDim));
+  expected_ = *Embed(FakeTeacher(20, kVectorDim));
   cache_ = dir_.file("cache");
-  FakeTeacher teacher(20, kDim);
+  FakeTeacher teacher(20, kVectorDim);
   teacher.set_fails_at(600);
   done_ = 0;
   EXPECT_EQ(Embed(teacher).status().code(), absl::StatusCode::kUnavailable);
@@ -105,8 +105,8 @@ TEST_F(TeacherVectors, ATeacherThatFailsLeavesWhatWasDone) {
 TEST_F(TeacherVectors, WhatIsTornOrDamagedIsComputedAgain) {
   Fill();
   const std::string whole = Bytes();
-  const size_t block = 256 * kDim * 4 + 8;
-  ASSERT_EQ(whole.size(), 72 + 3 * block + (kTexts - 768) * kDim * 4 + 8);
+  const size_t block = 256 * kVectorDim * 4 + 8;
+  ASSERT_EQ(whole.size(), 72 + 3 * block + (kTexts - 768) * kVectorDim * 4 + 8);
   for (size_t size :
        {size_t{0}, size_t{5}, size_t{72}, 72 + block - 1, 72 + block, whole.size() - 1}) {
     dir_.Write("cache", whole.substr(0, size));
@@ -132,43 +132,44 @@ TEST_F(TeacherVectors, OfOtherTextsOrTeachersAreRefusedAndLeftAlone) {
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
     return std::string(status.message());
   };
-  FakeTeacher other(20, kDim);
+  FakeTeacher other(20, kVectorDim);
   other.set_fingerprint("other");
   EXPECT_THAT(refusal(other), HasSubstr("another encoder"));
   EXPECT_EQ(Bytes(), whole);
   lists_[999][1] ^= 1;
-  EXPECT_THAT(refusal(FakeTeacher(20, kDim)), HasSubstr("other texts"));
+  EXPECT_THAT(refusal(FakeTeacher(20, kVectorDim)), HasSubstr("other texts"));
   lists_[999][1] ^= 1;
   std::string flipped = whole;
   flipped[40] ^= 1;
   dir_.Write("cache", flipped);
-  EXPECT_THAT(refusal(FakeTeacher(20, kDim)), HasSubstr("damaged"));
+  EXPECT_THAT(refusal(FakeTeacher(20, kVectorDim)), HasSubstr("damaged"));
   dir_.Write("cache",
              "my precious notes, which are long enough to be a header: nothing of this is lost");
-  EXPECT_THAT(refusal(FakeTeacher(20, kDim)), HasSubstr("not a file of teacher vectors"));
+  EXPECT_THAT(refusal(FakeTeacher(20, kVectorDim)), HasSubstr("not a file of teacher vectors"));
   EXPECT_THAT(Bytes(), HasSubstr("precious"));
 }
 
 TEST_F(TeacherVectors, OneRunHasTheCache) {
   Fill();
-  std::vector<float> room(kTexts * kDim);
+  std::vector<float> room(kTexts * kVectorDim);
   const auto open = TeacherCache::Open(
-      cache_, {.dim = kDim, .vectors = kTexts, .teacher = "fake", .texts = spans_},
+      cache_, {.dim = kVectorDim, .vectors = kTexts, .teacher = "fake", .texts = spans_},
       absl::MakeSpan(room));
   ASSERT_TRUE(open.ok()) << open.status();
   EXPECT_EQ((*open)->blocks(), 4u);
-  EXPECT_THAT(std::string(Embed(FakeTeacher(20, kDim)).status().message()),
+  EXPECT_THAT(std::string(Embed(FakeTeacher(20, kVectorDim)).status().message()),
               HasSubstr("another process"));
 }
 
 TEST_F(TeacherVectors, ACacheThatCannotBeWrittenIsAnError) {
   cache_ = dir_.file("no/such/folder");
-  EXPECT_EQ(Embed(FakeTeacher(20, kDim)).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Embed(FakeTeacher(20, kVectorDim)).status().code(), absl::StatusCode::kNotFound);
   cache_ = dir_.path();
-  EXPECT_FALSE(Embed(FakeTeacher(20, kDim)).ok());
+  EXPECT_FALSE(Embed(FakeTeacher(20, kVectorDim)).ok());
   if (std::filesystem::exists("/dev/full")) {
     cache_ = "/dev/full";
-    EXPECT_EQ(Embed(FakeTeacher(20, kDim)).status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(Embed(FakeTeacher(20, kVectorDim)).status().code(),
+              absl::StatusCode::kInvalidArgument);
   }
 }
 

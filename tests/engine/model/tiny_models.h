@@ -125,6 +125,15 @@ inline std::string TinySafetensors(const ModelConfig& config, size_t from, size_
   return builder.Build();
 }
 
+inline std::vector<float> ValuesOf(const Checkpoint& checkpoint, const std::string& name) {
+  const TensorView view = *checkpoint.Find(name);
+  uint64_t n = 1;
+  for (uint64_t size : view.shape) n *= size;
+  std::vector<float> values(n);
+  kernels::Dequantize(view.format, view.bytes.data(), n, values.data());
+  return values;
+}
+
 // config.json and model.safetensors of `config`.
 inline void WriteTinyHf(const ModelConfig& config, const cairn::testing::TempDir& directory) {
   directory.Write("config.json", TinyHfConfig(config));

@@ -199,7 +199,7 @@ struct Part {
   }
 };
 
-struct CollectionShape {
+struct SegmentedShape {
   const char* name;
   size_t slots;
   size_t terms;
@@ -208,7 +208,7 @@ struct CollectionShape {
   bool equal_lengths;
 };
 
-class Segmentations : public ::testing::TestWithParam<CollectionShape> {
+class Segmentations : public ::testing::TestWithParam<SegmentedShape> {
  protected:
   struct Chunk {
     uint32_t length = 0;
@@ -216,7 +216,7 @@ class Segmentations : public ::testing::TestWithParam<CollectionShape> {
   };
 
   Segmentations() : rng_(GetParam().slots), zipf_(GetParam().terms, GetParam().exponent) {
-    const CollectionShape& shape = GetParam();
+    const SegmentedShape& shape = GetParam();
     for (size_t i = 0; i < shape.slots; ++i) {
       Chunk chunk;
       chunk.length = shape.equal_lengths ? shape.longest : rng_() % (shape.longest + 1);
@@ -336,14 +336,14 @@ TEST_P(Segmentations, MergeIntoWhatOneSegmentOfTheLiveIs) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Collections, Segmentations,
-    ::testing::Values(CollectionShape{"Tiny", 3, 4, 1.0, 4, false},
-                      CollectionShape{"Small", 200, 30, 1.0, 20, false},
-                      CollectionShape{"ManyTies", 3000, 40, 0.7, 6, true},
-                      CollectionShape{"EveryLength", 5000, 400, 1.0, 40, false},
-                      CollectionShape{"SeveralWindows", 15'000, 200, 1.2, 12, false}),
-    [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(Collections, Segmentations,
+                         ::testing::Values(SegmentedShape{"Tiny", 3, 4, 1.0, 4, false},
+                                           SegmentedShape{"Small", 200, 30, 1.0, 20, false},
+                                           SegmentedShape{"ManyTies", 3000, 40, 0.7, 6, true},
+                                           SegmentedShape{"EveryLength", 5000, 400, 1.0, 40, false},
+                                           SegmentedShape{"SeveralWindows", 15'000, 200, 1.2, 12,
+                                                          false}),
+                         [](const auto& test) { return test.param.name; });
 
 TEST(LexicalSegment, RanksListsThatSpanMoreThanSixteenBits) {
   LexicalTail tail;

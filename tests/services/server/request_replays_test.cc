@@ -21,7 +21,7 @@ Key KeyOf(int number, const std::string& tenant = "a", const std::string& method
   return {tenant, method, Uuid(number)};
 }
 
-RequestReplays::Options With(const FakeClock& clock) {
+RequestReplays::Options ReplaysWith(const FakeClock& clock) {
   RequestReplays::Options options;
   options.now = clock.function();
   return options;
@@ -29,7 +29,7 @@ RequestReplays::Options With(const FakeClock& clock) {
 
 TEST(RequestReplays, TheFirstRunsAndOthersGetItsResponse) {
   FakeClock clock;
-  RequestReplays replays(With(clock));
+  RequestReplays replays(ReplaysWith(clock));
   EXPECT_EQ(replays.Begin(KeyOf(1), 5).outcome, Outcome::kRun);
   replays.Finish(KeyOf(1), "response");
   for (int i = 0; i < 2; ++i) {
@@ -42,7 +42,7 @@ TEST(RequestReplays, TheFirstRunsAndOthersGetItsResponse) {
 
 TEST(RequestReplays, WhileTheFirstRunsOthersAreTurnedAway) {
   FakeClock clock;
-  RequestReplays replays(With(clock));
+  RequestReplays replays(ReplaysWith(clock));
   EXPECT_EQ(replays.Begin(KeyOf(1), 5).outcome, Outcome::kRun);
   const RequestReplays::Begun second = replays.Begin(KeyOf(1), 5);
   EXPECT_EQ(second.outcome, Outcome::kInProgress);
@@ -51,7 +51,7 @@ TEST(RequestReplays, WhileTheFirstRunsOthersAreTurnedAway) {
 
 TEST(RequestReplays, OneThatFailedMayRunAgain) {
   FakeClock clock;
-  RequestReplays replays(With(clock));
+  RequestReplays replays(ReplaysWith(clock));
   EXPECT_EQ(replays.Begin(KeyOf(1), 5).outcome, Outcome::kRun);
   replays.Abandon(KeyOf(1));
   EXPECT_EQ(replays.entries(), 0U);
@@ -64,7 +64,7 @@ TEST(RequestReplays, OneThatFailedMayRunAgain) {
 
 TEST(RequestReplays, TheSameIdWithAnotherRequestIsAnError) {
   FakeClock clock;
-  RequestReplays replays(With(clock));
+  RequestReplays replays(ReplaysWith(clock));
   EXPECT_EQ(replays.Begin(KeyOf(1), 5).outcome, Outcome::kRun);
   EXPECT_EQ(replays.Begin(KeyOf(1), 6).outcome, Outcome::kConflict);
   replays.Finish(KeyOf(1), "response");
@@ -76,7 +76,7 @@ TEST(RequestReplays, TheSameIdWithAnotherRequestIsAnError) {
 
 TEST(RequestReplays, TenantsAndMethodsHaveIdsOfTheirOwn) {
   FakeClock clock;
-  RequestReplays replays(With(clock));
+  RequestReplays replays(ReplaysWith(clock));
   for (const Key& key : {KeyOf(1), KeyOf(1, "b"), KeyOf(1, "a", "Create"), KeyOf(2)}) {
     EXPECT_EQ(replays.Begin(key, 5).outcome, Outcome::kRun);
     replays.Finish(key, "response");
@@ -85,7 +85,7 @@ TEST(RequestReplays, TenantsAndMethodsHaveIdsOfTheirOwn) {
 
 TEST(RequestReplays, CaseDoesNotTellUuidsApart) {
   FakeClock clock;
-  RequestReplays replays(With(clock));
+  RequestReplays replays(ReplaysWith(clock));
   EXPECT_EQ(replays.Begin({"a", "m", "123E4567-E89B-42D3-A456-00000000000F"}, 5).outcome,
             Outcome::kRun);
   replays.Finish({"a", "m", "123e4567-e89b-42d3-a456-00000000000f"}, "response");
@@ -95,7 +95,7 @@ TEST(RequestReplays, CaseDoesNotTellUuidsApart) {
 
 TEST(RequestReplays, ResponsesAreForgottenInTime) {
   FakeClock clock;
-  RequestReplays replays(With(clock));
+  RequestReplays replays(ReplaysWith(clock));
   EXPECT_EQ(replays.Begin(KeyOf(1), 5).outcome, Outcome::kRun);
   EXPECT_EQ(replays.Begin(KeyOf(2), 5).outcome, Outcome::kRun);
   clock.Advance(absl::Hours(1));  // One that runs is kept however long.
@@ -110,7 +110,7 @@ TEST(RequestReplays, ResponsesAreForgottenInTime) {
 
 TEST(RequestReplays, TheOldestGoWhereThereAreTooMany) {
   FakeClock clock;
-  RequestReplays::Options options = With(clock);
+  RequestReplays::Options options = ReplaysWith(clock);
   options.max_entries = 3;
   RequestReplays replays(options);
   EXPECT_EQ(replays.Begin(KeyOf(0), 5).outcome, Outcome::kRun);
@@ -127,7 +127,7 @@ TEST(RequestReplays, TheOldestGoWhereThereAreTooMany) {
 
 TEST(RequestReplays, ResponsesDoNotTakeMoreThanTheBound) {
   FakeClock clock;
-  RequestReplays::Options options = With(clock);
+  RequestReplays::Options options = ReplaysWith(clock);
   options.max_bytes = 10'000;
   RequestReplays replays(options);
   for (int i = 0; i < 100; ++i) {
@@ -154,7 +154,7 @@ TEST(RequestReplays, IdsMustBeUuids) {
         std::string("00000000-0000-0000-0000-000000000000"), std::string(36, '\0')}) {
     EXPECT_EQ(RequestReplays::CheckRequestId(id).code(), absl::StatusCode::kInvalidArgument) << id;
     FakeClock clock;
-    RequestReplays replays(With(clock));
+    RequestReplays replays(ReplaysWith(clock));
     EXPECT_EQ(replays.Begin({"a", "m", id}, 1).outcome, Outcome::kConflict);
     EXPECT_EQ(replays.entries(), 0U);
   }
